@@ -1,0 +1,30 @@
+/** The public exports of `nyota`, by name. */
+export { type Clock, type ClockTimer, systemClock } from './clock.js';
+export { ERROR_CODES, type ErrorCode, NyotaError, type Retry } from './errors.js';
+export type { Address } from './net/address.js';
+export type { SocketLike } from './net/connection.js';
+export type { CreateConnection, TlsOptions } from './net/dial.js';
+export type { CreateServer, TlsServerOptions } from './net/listener.js';
+export type { LimitOptions } from './options.js';
+export type { CallOptions } from './peer/call-options.js';
+export { Client, type ClientState, createClient } from './peer/client.js';
+export type { Auth, ClientOptions } from './peer/client-options.js';
+export type { AnyContract, Contract } from './peer/contract.js';
+export type {
+  ClientEvents,
+  Gap,
+  PeerEvents,
+  ServerEvents,
+  SessionEvents,
+  StoreConflict,
+} from './peer/lifecycle-events.js';
+export { type HandlerContext, type OnAck, Peer } from './peer/peer.js';
+export type { AnyListener } from './peer/remote-emitter.js';
+export { createServer, type OnSession, Server, type ServerStats } from './peer/server.js';
+export type { Authenticate, ClientInfo, ServerOptions } from './peer/server-options.js';
+export { Session, type SessionState } from './peer/session.js';
+export { type SetOptions, SharedStore, type Watcher } from './peer/shared-store.js';
+export type { PeerStats } from './peer/stats.js';
+export type { ReconnectOptions } from './session/reconnect-schedule.js';
+export { MemoryStore } from './stores/memory-store.js';
+export type { SessionStore, Tombstone } from './stores/session-store.js';

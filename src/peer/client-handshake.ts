@@ -1,0 +1,96 @@
+/**
+ * The client's half of a handshake on one socket: sends OPEN, and hears WELCOME or REJECT within the deadline.
+ * It ends there; the session reads the connection from then on.
+ */
+
+import type { Clock } from '../clock.js';
+import { NyotaError } from '../errors.js';
+import { Connection, type ConnectionReader, type SocketLike } from '../net/connection.js';
+import type { Limits } from '../options.js';
+import { FrameType } from '../protocol/constants.js';
+import { encodeFrame } from '../protocol/frame-encoder.js';
+import {
+  encodeOpen,
+  type OpenMessage,
+  parseReject,
+  parseWelcome,
+  type RejectMessage,
+  type WelcomeMessage,
+} from '../protocol/messages.js';
+import { decodePayload } from '../protocol/payload.js';
+import { closeError, closeFrame } from './runtime.js';
+
+/** The server's refusal: an error that also says what the server knows of a session that is gone. */
+export class Rejected {
+  readonly error: NyotaError;
+  readonly message: RejectMessage;
+
+  constructor(message: RejectMessage) {
+    this.error = closeError(message);
+    this.message = message;
+  }
+}
+
+export interface ClientHandshake {
+  readonly socket: SocketLike;
+  readonly open: OpenMessage;
+  readonly limits: Limits;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  /**
+   * Takes the connection over, before any frame behind the WELCOME is read. What it throws ends the connection.
+   */
+  welcomed(connection: Connection, message: WelcomeMessage): void;
+}
+
+/** Resolves once `welcomed` has run. Rejects with a NyotaError, or a `Rejected` where the server said no. */
+export function shakeHands(handshake: ClientHandshake): Promise<void> {
+  const { socket, limits, clock, signal } = handshake;
+  return new Promise((resolve, reject) => {
+    let outcome: unknown;
+    const finish = (act: () => void): void => {
+      clock.clearTimeout(timer);
+      signal.removeEventListener('abort', onAbort);
+      act();
+    };
+    const reader: ConnectionReader = {
+      frame: (frame) => {
+        const body = (): unknown => decodePayload(frame.source, frame.start, frame.end, limits);
+        if (frame.type === FrameType.WELCOME) {
+          handshake.welcomed(connection, parseWelcome(body()));
+          finish(resolve);
+        } else if (frame.type === FrameType.REJECT) {
+          outcome = new Rejected(parseReject(body()));
+          connection.end(undefined);
+        } else if (frame.type === FrameType.CLOSE) {
+          outcome = new Rejected({ ...parseReject([...(body() as unknown[]), null, null]) });
+          connection.end(undefined);
+        } else {
+          throw new NyotaError(
+            'NYOTA_PROTOCOL_ERROR',
+            `a frame of type 0x${frame.type.toString(16)} instead of WELCOME`,
+          );
+        }
+      },
+      lastWords: closeFrame,
+      closed: (error) => {
+        const lost =
+          error ??
+          new NyotaError('NYOTA_CONNECTION_LOST', 'the server closed the connection during the handshake');
+        finish(() => reject(outcome ?? lost));
+      },
+    };
+    const timer = clock.setTimeout(() => {
+      const text = `no answer to the handshake within ${limits.handshakeTimeoutMs} ms`;
+      connection.destroy(new NyotaError('NYOTA_HANDSHAKE_TIMEOUT', text));
+    }, limits.handshakeTimeoutMs);
+    // The socket holds the process; this timer only cuts it.
+    timer.unref?.();
+    const onAbort = (): void =>
+      connection.destroy(signal.reason instanceof NyotaError ? signal.reason : undefined);
+    const connection = new Connection(socket, reader, { ...limits, clock });
+    connection.write(encodeFrame(FrameType.OPEN, {}, encodeOpen(handshake.open)));
+    signal.addEventListener('abort', onAbort);
+    if (signal.aborted) onAbort();
+  });
+}

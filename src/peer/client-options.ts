@@ -1,0 +1,244 @@
+/**
+ * A client's options: every form that `createClient` takes, checked, with the defaults filled in.
+ */
+import type { Duplex } from 'node:stream';
+import { type Clock, systemClock } from '../clock.js';
+import { type Address, parseAddress } from '../net/address.js';
+import type { SocketLike } from '../net/connection.js';
+import type { CreateConnection, TcpOptions, TlsOptions } from '../net/dial.js';
+import {
+  invalidOption,
+  LIMIT_NAMES,
+  type LimitOptions,
+  type Limits,
+  readBoolean,
+  readFunction,
+  readLimits,
+  readMs,
+  refuseUnknown,
+} from '../options.js';
+import type { ReconnectOptions } from '../session/reconnect-schedule.js';
+
+/** Credentials: any value that an event's argument may be, or a function that makes it, called anew at every attempt. */
+export type Auth = unknown | (() => unknown);
+
+export interface ClientOptions extends LimitOptions, TcpOptions {
+  port?: number | string;
+  /** Default localhost. */
+  host?: string;
+  /** A unix socket instead of a port. */
+  path?: string;
+  /** Several servers, tried in turn; instead of `port`, `host` and `path`. */
+  servers?: ReadonlyArray<string | number | Address>;
+  /** Options of `tls.connect`; true: with its defaults. */
+  tls?: TlsOptions | boolean;
+  /** Makes the connection instead of `net.connect`. */
+  createConnection?: CreateConnection;
+  /** An existing socket, for the first connection. */
+  socket?: Duplex;
+  /** Any value, for the server's `authenticate`; or a function that returns one, or a promise of one, called anew at every attempt. */
+  auth?: Auth;
+  /** Default true. An object sets the back-off: `{ minDelayMs: 100, maxDelayMs: 30_000, factor: 2, jitter: 'full' }`. */
+  reconnect?: boolean | Partial<ReconnectOptions>;
+  /** From dialling to a connected socket, TLS included. Default 10 000. */
+  connectTimeoutMs?: number;
+  /** For tests: time and timers. Default: the system's. */
+  clock?: Clock;
+  /** For tests: from 0 to 1, for the jitter. Default `Math.random`. */
+  random?: () => number;
+}
+
+export interface ResolvedClientOptions {
+  readonly limits: Limits;
+  readonly servers: readonly Address[];
+  readonly socket: SocketLike | undefined;
+  readonly socketOptions: Readonly<Record<string, unknown>>;
+  readonly tls: TlsOptions | undefined;
+  readonly createConnection: CreateConnection | undefined;
+  readonly auth: Auth;
+  readonly reconnect: boolean;
+  readonly schedule: ReconnectOptions;
+  readonly connectTimeoutMs: number;
+  readonly clock: Clock;
+  readonly random: () => number;
+}
+
+export const DEFAULT_SCHEDULE: ReconnectOptions = Object.freeze({
+  minDelayMs: 100,
+  maxDelayMs: 30_000,
+  factor: 2,
+  jitter: 'full',
+});
+
+/** What `net.connect` takes, besides the address. */
+const TCP_NAMES = [
+  'localAddress',
+  'localPort',
+  'family',
+  'hints',
+  'lookup',
+  'noDelay',
+  'keepAlive',
+  'keepAliveInitialDelay',
+  'autoSelectFamily',
+  'autoSelectFamilyAttemptTimeout',
+  'timeout',
+  'highWaterMark',
+  'readableHighWaterMark',
+  'writableHighWaterMark',
+  'blockList',
+  'typeOfService',
+] as const;
+
+const KNOWN: ReadonlySet<string> = new Set([
+  ...LIMIT_NAMES,
+  ...TCP_NAMES,
+  'port',
+  'host',
+  'path',
+  'servers',
+  'tls',
+  'createConnection',
+  'socket',
+  'auth',
+  'reconnect',
+  'connectTimeoutMs',
+  'clock',
+  'random',
+]);
+
+/** @throws NyotaError `NYOTA_INVALID_OPTION` that names the option and what it takes */
+export function readClientOptions(options: ClientOptions): ResolvedClientOptions {
+  if (typeof options !== 'object' || options === null) throw invalidOption('options', 'an object', options);
+  // A connection of the user's own making may want options that only it knows.
+  const createConnection = readFunction('createConnection', options.createConnection);
+  if (createConnection === undefined) refuseUnknown(options, KNOWN);
+  const { reconnect, schedule } = readReconnect(options.reconnect);
+  return Object.freeze({
+    limits: readLimits(options),
+    servers: readServers(options, createConnection !== undefined),
+    socket: readSocket(options.socket),
+    socketOptions: Object.freeze(ownOptions(options)),
+    tls: readTls(options.tls),
+    createConnection,
+    auth: options.auth,
+    reconnect,
+    schedule,
+    connectTimeoutMs: readMs('connectTimeoutMs', options.connectTimeoutMs, 10_000),
+    clock: options.clock ?? systemClock,
+    random: readFunction('random', options.random) ?? Math.random,
+  });
+}
+
+/** The bounds as `autoReconnect` sets them. */
+export function readDelays(
+  minDelayMs: unknown,
+  maxDelayMs: unknown,
+  base: ReconnectOptions,
+): ReconnectOptions {
+  const min = readMs('minDelayMs', minDelayMs, base.minDelayMs);
+  const max = readMs('maxDelayMs', maxDelayMs, Math.max(min, base.maxDelayMs));
+  if (max < min) throw invalidOption('maxDelayMs', `at least minDelayMs (${min})`, maxDelayMs);
+  return { ...base, minDelayMs: min, maxDelayMs: max };
+}
+
+/** What goes to `net.connect` or to the user's function: all that is not nyota's own. */
+function ownOptions(options: ClientOptions): Record<string, unknown> {
+  const nyotas = new Set([
+    ...LIMIT_NAMES,
+    'servers',
+    'tls',
+    'createConnection',
+    'socket',
+    'auth',
+    'reconnect',
+    'connectTimeoutMs',
+    'clock',
+    'random',
+  ]);
+  const own = Object.entries(options).filter(
+    ([name]) => !nyotas.has(name) && !['port', 'host', 'path'].includes(name),
+  );
+  return Object.fromEntries(own);
+}
+
+function readServers(options: ClientOptions, optional: boolean): readonly Address[] {
+  const { servers, port, path } = options;
+  if (servers !== undefined) {
+    if (!Array.isArray(servers) || servers.length === 0) {
+      throw invalidOption('servers', 'an array of at least one address', servers);
+    }
+    return Object.freeze(servers.map((server, i) => parseAddress(server, `servers[${i}]`)));
+  }
+  if (port !== undefined || path !== undefined)
+    return [parseAddress(options, port === undefined ? 'path' : 'port')];
+  if (options.socket !== undefined || optional) return [];
+  throw invalidOption('port', "a port; or give 'path', 'servers' or 'socket'", undefined);
+}
+
+function readSocket(socket: unknown): SocketLike | undefined {
+  if (socket === undefined) return undefined;
+  if (isSocket(socket)) return socket;
+  throw invalidOption('socket', 'a socket, as from net.connect() or tls.connect()', socket);
+}
+
+export function isSocket(value: unknown): value is SocketLike {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    typeof (value as { write?: unknown }).write === 'function' &&
+    typeof (value as { on?: unknown }).on === 'function'
+  );
+}
+
+function readTls(tls: unknown): TlsOptions | undefined {
+  if (tls === undefined || tls === false) return undefined;
+  if (tls === true) return {};
+  if (typeof tls === 'object' && tls !== null) return tls as TlsOptions;
+  throw invalidOption('tls', 'true, or options of tls.connect', tls);
+}
+
+function readReconnect(value: ClientOptions['reconnect']): {
+  reconnect: boolean;
+  schedule: ReconnectOptions;
+} {
+  if (typeof value !== 'object' || value === null) {
+    return { reconnect: readBoolean('reconnect', value, true), schedule: DEFAULT_SCHEDULE };
+  }
+  refuseUnknown(value, new Set(Object.keys(DEFAULT_SCHEDULE)));
+  const { factor = DEFAULT_SCHEDULE.factor, jitter = DEFAULT_SCHEDULE.jitter } = value;
+  if (typeof factor !== 'number' || !(factor >= 1 && factor <= 100)) {
+    throw invalidOption('reconnect.factor', 'a number from 1 to 100', factor);
+  }
+  if (jitter !== 'full' && jitter !== 'none')
+    throw invalidOption('reconnect.jitter', "'full' or 'none'", jitter);
+  return {
+    reconnect: true,
+    schedule: { ...readDelays(value.minDelayMs, value.maxDelayMs, DEFAULT_SCHEDULE), factor, jitter },
+  };
+}
+
+/** The forms of `createClient`'s arguments, as options. */
+export function clientArguments(
+  target: unknown,
+  rest: readonly unknown[],
+): { options: ClientOptions; onConnect: (() => void) | undefined } {
+  const last = rest[rest.length - 1];
+  const onConnect = typeof last === 'function' ? (last as () => void) : undefined;
+  const between = onConnect === undefined ? rest : rest.slice(0, -1);
+  const extra = between[between.length - 1];
+  const more: ClientOptions = typeof extra === 'object' && extra !== null ? extra : {};
+  if (isSocket(target)) return { options: { ...more, socket: target }, onConnect };
+  if (typeof target === 'object' && target !== null) return { options: { ...target, ...more }, onConnect };
+  const host = between[0];
+  if (typeof host === 'string') {
+    const address = parseAddress(target, 'port');
+    if ('path' in address) throw invalidOption('host', 'nothing beside a path', host);
+    return { options: { ...more, port: address.port, host }, onConnect };
+  }
+  if (target === undefined || target === null)
+    throw invalidOption('port', 'a port, a string, a socket or options', target);
+  const address = parseAddress(target, 'port');
+  if ('path' in address) return { options: { ...more, path: address.path }, onConnect };
+  return { options: { ...more, servers: [address] }, onConnect };
+}

@@ -1,0 +1,426 @@
+/**
+ * The client's side: dials, keeps one session through every connection, and begins a new one where the server has
+ * lost it.
+ *
+ *                 .------------------------------------------------------.
+ *                 v                                                      |
+ *   idle --> connecting --> opening --> replaying --> open --> backing-off
+ *    ^           |             |            |           |
+ *    |           `-------------´------------´-----------´--> draining --> idle, closed
+ *    `-- disconnect(), or an error after which no attempt makes sense
+ */
+import { randomBytes } from 'node:crypto';
+import type { Duplex } from 'node:stream';
+import { NyotaError } from '../errors.js';
+import type { Address } from '../net/address.js';
+import type { Connection, SocketLike } from '../net/connection.js';
+import { connectFailed, dial, untilConnected } from '../net/dial.js';
+import { FrameType } from '../protocol/constants.js';
+import type { WelcomeMessage } from '../protocol/messages.js';
+import { announced } from '../session/agreement.js';
+import { SECRET_BYTES, sessionId } from '../session/credentials.js';
+import { Rejected, shakeHands } from './client-handshake.js';
+import {
+  type ClientOptions,
+  clientArguments,
+  type ResolvedClientOptions,
+  readClientOptions,
+  readDelays,
+} from './client-options.js';
+import { Connector } from './connector.js';
+import type { AnyContract, StateOf, ToClient, ToServer } from './contract.js';
+import { Handles } from './handle-set.js';
+import type { ClientEvents } from './lifecycle-events.js';
+import { Peer } from './peer.js';
+
+export type ClientState =
+  | 'idle'
+  | 'connecting'
+  | 'opening'
+  | 'replaying'
+  | 'open'
+  | 'backing-off'
+  | 'draining'
+  | 'closed';
+
+/** What the client is after: to stay connected, to end this connection, or to be done. */
+type Goal = 'stay' | 'disconnect' | 'close';
+type Dialling = 'idle' | 'connecting' | 'opening' | 'backing-off';
+
+/** A connection that lasted so long has lived, also where nothing was said on it. */
+const LIVED_MS = 5_000;
+
+export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, StateOf<C>, ClientEvents> {
+  readonly #options: ResolvedClientOptions;
+  readonly #handles = new Handles();
+  readonly #connector: Connector;
+  #schedule: ResolvedClientOptions['schedule'] | undefined;
+  #secret = randomBytes(SECRET_BYTES);
+  #id = sessionId(this.#secret);
+  /** The server has welcomed this session: it is there to come back to. */
+  #established = false;
+  /** Why the session before this one is over. */
+  #newSessionReason: NyotaError | undefined;
+  #goal: Goal = 'stay';
+  #dialling: Dialling = 'idle';
+  #resumed = false;
+  #server = 0;
+  /** For the first connection, where the user brought it. */
+  #socket: SocketLike | undefined;
+  #connectedAt = 0;
+  #progressAtConnect = 0;
+  #closing: Promise<void> | undefined;
+
+  /** Use `createClient`. */
+  constructor(options: ResolvedClientOptions, onConnect: ((info: { resumed: boolean }) => void) | undefined) {
+    super('client', options.limits, options.clock);
+    this.#options = options;
+    this.#socket = options.socket;
+    this.#schedule = options.reconnect ? options.schedule : undefined;
+    this.#connector = new Connector({ ...options, handles: this.#handles }, this.#connectorHooks());
+    if (onConnect !== undefined) this.once('connect', onConnect);
+    this.#start();
+  }
+
+  override get id(): string {
+    return this.#id;
+  }
+
+  override get state(): ClientState {
+    if (this.core.state.is === 'ended') return 'closed';
+    if (this.#goal !== 'stay') return this.connected || this.#connector.running ? 'draining' : 'idle';
+    if (this.connected) return this.core.replaying ? 'replaying' : 'open';
+    return this.#dialling;
+  }
+
+  /** Whether the connection at hand, or the last one, resumed a session. */
+  get resumed(): boolean {
+    return this.#resumed;
+  }
+
+  /** Connects again after `disconnect`, or after an error that stopped the attempts. */
+  connect(): this {
+    this.core.assertLive();
+    if (this.#closing === undefined) this.#goal = 'stay';
+    if (this.connected) return this;
+    this.#connector.hurry();
+    this.#start();
+    return this;
+  }
+
+  /** Drops this socket and comes back at once. */
+  reconnect(): this {
+    this.core.assertLive();
+    if (this.#closing === undefined) this.#goal = 'stay';
+    this.#connector.hurry();
+    if (this.connected) this.runtime.cut();
+    this.#connector.hurry();
+    this.#start();
+    return this;
+  }
+
+  /**
+   * Turns reconnecting on and sets its bounds, in ms.
+   * @throws NyotaError `NYOTA_INVALID_OPTION`
+   */
+  autoReconnect(minDelayMs?: number, maxDelayMs?: number): this {
+    this.#schedule = readDelays(minDelayMs, maxDelayMs, this.#schedule ?? this.#options.schedule);
+    return this;
+  }
+
+  override disconnect(): void {
+    if (this.state === 'closed' || this.state === 'idle') return;
+    if (this.#goal === 'stay') this.#goal = 'disconnect';
+    const flushed = (): boolean =>
+      this.core.sender.outbox.frames === 0 || this.#goal === 'stay' || !this.#active;
+    void this.untilQuiet(flushed).then(() => {
+      if (this.#goal === 'disconnect')
+        this.#hangUp(new NyotaError('NYOTA_DISCONNECTED', 'the client disconnected'));
+    });
+  }
+
+  override close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  override destroy(): void {
+    this.#end();
+    this.runtime.cut();
+  }
+
+  /** Holds the process while connected or connecting; the default. Kept through every reconnect. */
+  ref(): this {
+    this.#handles.ref();
+    this.runtime.reholdProcess();
+    return this;
+  }
+
+  unref(): this {
+    this.#handles.unref();
+    this.runtime.reholdProcess();
+    return this;
+  }
+
+  protected override holdsProcess(): boolean {
+    return this.#handles.refd && this.core.sender.requests.size > 0;
+  }
+
+  protected override sideFrame(type: number): boolean {
+    // The server is going: the next attempt is for another one. This connection serves until it ends.
+    if (type === FrameType.GOAWAY) this.#server++;
+    return type === FrameType.GOAWAY;
+  }
+
+  protected override detached(error: NyotaError | undefined, said: boolean): void {
+    const { clock } = this.#options;
+    const lived = this.#progress > this.#progressAtConnect || clock.now() - this.#connectedAt >= LIVED_MS;
+    this.#connector.lost(lived, error);
+    if (error?.retry === 'elsewhere') this.#server++;
+    if (error?.retry === 'new-session') this.#sessionLost(error, undefined, undefined);
+    this.emitLifecycle('disconnect', error);
+    // A listener may have decided otherwise, or connected again already.
+    if (this.connected || this.core.state.is === 'ended') return;
+    if (error?.retry === 'never') this.#stopped(error, said);
+    else if (this.#goal !== 'stay' && this.core.sender.outbox.frames === 0) this.#dialling = 'idle';
+    else if (this.#schedule !== undefined) this.#start();
+    else this.#stopped(error, said);
+    this.quietChanged();
+  }
+
+  /** No attempt follows by itself. `connect()` may still be called, unless there is nothing to dial. */
+  #stopped(error: NyotaError | undefined, said: boolean): void {
+    this.#dialling = 'idle';
+    // What the other side did on purpose and by its rights is told by 'disconnect' alone.
+    const orderly =
+      error === undefined || error.code === 'NYOTA_DISCONNECTED' || error.code === 'NYOTA_SESSION_CLOSED';
+    if (said && !orderly) this.emitLifecycle('error', error);
+    if (!this.#canDial) this.#end();
+  }
+
+  get #progress(): number {
+    const { received, acked } = this.core.counters;
+    return received + acked;
+  }
+
+  get #canDial(): boolean {
+    return (
+      this.#socket !== undefined ||
+      this.#options.servers.length > 0 ||
+      this.#options.createConnection !== undefined
+    );
+  }
+
+  get #active(): boolean {
+    return this.connected || this.#connector.running;
+  }
+
+  #start(): void {
+    if (this.connected || this.core.state.is === 'ended' || !this.#canDial) return;
+    this.#connector.start(this.#schedule);
+  }
+
+  #hangUp(reason: NyotaError): void {
+    this.#connector.stop(reason);
+    this.#dialling = 'idle';
+    this.runtime.close(reason);
+  }
+
+  async #close(): Promise<void> {
+    if (this.core.state.is === 'ended') return;
+    this.#goal = 'close';
+    const { sender } = this.core;
+    const done = (): boolean =>
+      this.core.state.is === 'ended' || (this.core.quiet && sender.requests.size === 0) || !this.#active;
+    await this.untilQuiet(done);
+    const connection = this.runtime.connection;
+    this.#hangUp(new NyotaError('NYOTA_SESSION_CLOSED', 'the client closed the session'));
+    this.#end();
+    await connection?.whenClosed();
+  }
+
+  #end(): void {
+    if (this.core.state.is === 'ended') return;
+    const error = new NyotaError('NYOTA_CLOSED', 'the client is closed');
+    this.#connector.stop(error);
+    this.runtime.end(error);
+    this.#dialling = 'idle';
+    // The connection's own end finds the session ended, so what it would have told is told here.
+    if (this.runtime.connection !== undefined) this.emitLifecycle('disconnect', undefined);
+    this.emitLifecycle('close');
+    this.quietChanged();
+  }
+
+  async #attempt(signal: AbortSignal): Promise<void> {
+    try {
+      await this.#connectOnce(signal);
+    } catch (error) {
+      if (!(error instanceof Rejected)) throw error;
+      if (error.error.retry !== 'new-session') throw error.error;
+      this.#sessionLost(error.error, error.message.received, error.message.sent);
+      await this.#connectOnce(signal).catch((again: unknown) => {
+        throw again instanceof Rejected ? again.error : again;
+      });
+    }
+  }
+
+  async #connectOnce(signal: AbortSignal): Promise<void> {
+    const { limits, clock } = this.#options;
+    const address = this.#nextAddress();
+    const auth = await this.#credentials();
+    if (signal.aborted) throw signal.reason;
+    const socket = await this.#open(address, signal);
+    this.#dialling = 'opening';
+    try {
+      await shakeHands({
+        socket,
+        limits,
+        clock,
+        signal,
+        open: {
+          features: 0,
+          secret: this.#secret,
+          resume: this.#established,
+          received: this.core.dispatcher.inbox.received,
+          limits: announced(limits),
+          auth,
+        },
+        welcomed: (connection, message) => this.#welcomed(connection, message),
+      });
+    } catch (error) {
+      this.#server++;
+      throw error;
+    }
+  }
+
+  /** Undefined where only the user's own function knows where to. */
+  #nextAddress(): Address | undefined {
+    const { servers } = this.#options;
+    return servers[this.#server % Math.max(1, servers.length)];
+  }
+
+  async #credentials(): Promise<unknown> {
+    const { auth } = this.#options;
+    if (typeof auth !== 'function') return auth ?? null;
+    try {
+      return (await auth()) ?? null;
+    } catch (cause) {
+      throw new NyotaError('NYOTA_AUTH_FAILED', "the client's own auth function failed", { cause });
+    }
+  }
+
+  async #open(address: Address | undefined, signal: AbortSignal): Promise<SocketLike> {
+    const own = this.#socket;
+    if (own !== undefined) {
+      this.#socket = undefined;
+      own.on('error', () => {});
+      await untilConnected(own).catch((cause: unknown) => {
+        throw connectFailed('the given socket', cause);
+      });
+      return this.#adopt(own);
+    }
+    if (address === undefined && this.#options.createConnection === undefined) {
+      throw new NyotaError('NYOTA_CONNECT_FAILED', 'the given socket is gone, and there is nothing to dial', {
+        retry: 'never',
+      });
+    }
+    try {
+      return this.#adopt(await dial(address, { ...this.#options, signal, handles: this.#handles }));
+    } catch (error) {
+      this.#server++;
+      throw error;
+    }
+  }
+
+  #adopt(socket: SocketLike): SocketLike {
+    this.#handles.add(socket);
+    socket.once('close', () => this.#handles.delete(socket));
+    return socket;
+  }
+
+  #welcomed(connection: Connection, message: WelcomeMessage): void {
+    if (message.sessionId !== this.#id) {
+      throw new NyotaError('NYOTA_PROTOCOL_ERROR', 'the server welcomed a session that is not this one');
+    }
+    const diverged = this.core.diverged(message.received);
+    if (diverged !== undefined) {
+      this.#sessionLost(diverged, undefined, undefined);
+      throw diverged;
+    }
+    const isNew = !this.#established;
+    const reason = this.#newSessionReason;
+    this.#established = true;
+    this.#newSessionReason = undefined;
+    this.#resumed = !isNew;
+    this.#connectedAt = this.#options.clock.now();
+    this.#progressAtConnect = this.#progress;
+    this.#dialling = 'idle';
+    this.runtime.attach(connection, message.limits, message.received);
+    if (isNew) this.emitLifecycle('session', { id: this.#id, reason });
+    this.emitLifecycle('connect', { resumed: !isNew });
+  }
+
+  /** The server has lost the session, or it makes no sense any more: another begins, with what was never handled. */
+  #sessionLost(reason: NyotaError, handled: number | undefined, sent: number | undefined): void {
+    const invalidated = reason.code === 'NYOTA_SESSION_INVALIDATED';
+    const received = this.core.dispatcher.inbox.received;
+    const wasEstablished = this.#established;
+    this.#secret = randomBytes(SECRET_BYTES);
+    this.#id = sessionId(this.#secret);
+    this.#established = false;
+    this.#newSessionReason = reason;
+    const error = new NyotaError('NYOTA_SESSION_LOST', `the session is over: ${reason.message}`, {
+      cause: reason,
+    });
+    const { uncertain } = this.core.restart(handled, error, !invalidated);
+    if (invalidated) this.emitLifecycle('sessionInvalidated');
+    const lost = sent === undefined ? 0 : Math.max(0, sent - received);
+    const unknown = wasEstablished && sent === undefined && !invalidated;
+    if (uncertain > 0 || lost > 0 || unknown) this.emitLifecycle('gap', { uncertain, lost, reason });
+  }
+
+  #connectorHooks() {
+    return {
+      attempt: (signal: AbortSignal) => this.#attempt(signal),
+      dialling: () => {
+        this.#dialling = 'connecting';
+      },
+      waiting: (attempt: number, delayMs: number, error: NyotaError | undefined) => {
+        this.#dialling = 'backing-off';
+        this.emitLifecycle('reconnecting', { attempt, delayMs, error });
+      },
+      gaveUp: (error: NyotaError) => {
+        this.#dialling = 'idle';
+        this.core.sender.requests.fail(error);
+        this.emitLifecycle('error', error);
+        if (!this.#canDial) this.#end();
+        this.quietChanged();
+      },
+    };
+  }
+}
+
+/**
+ * Connects to a nyota server, at once, and reconnects for ever. `onConnect` is called at the first connection.
+ *
+ * The target is a port, `'host:port'`, a unix path, a URL (`tcp://`, `tls://`, `unix:`), an existing socket, or options.
+ * @throws NyotaError `NYOTA_INVALID_OPTION` that names the option and what it takes
+ */
+export function createClient<C = AnyContract>(
+  target: number | string | Duplex | ClientOptions,
+  onConnect?: () => void,
+): Client<C>;
+export function createClient<C = AnyContract>(
+  target: number | string,
+  host: string,
+  onConnect?: () => void,
+): Client<C>;
+export function createClient<C = AnyContract>(
+  target: Duplex,
+  options: ClientOptions,
+  onConnect?: () => void,
+): Client<C>;
+export function createClient<C = AnyContract>(target: unknown, ...rest: unknown[]): Client<C> {
+  const { options, onConnect } = clientArguments(target, rest);
+  return new Client<C>(readClientOptions(options), onConnect);
+}

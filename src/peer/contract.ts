@@ -1,0 +1,40 @@
+/**
+ * The types of a contract: one interface that names the events of both directions and the shared state, from
+ * which both sides are checked at compile time. Types only.
+ *
+ * ```ts
+ * interface Orders {
+ *   toServer: { 'order.create': (order: Order) => Receipt; ping: () => void }
+ *   toClient: { 'order.created': (order: Order) => void }
+ *   state: { cart: string[] }
+ * }
+ * ```
+ */
+
+/** What a contract may hold. A part that is missing allows nothing; no contract at all allows everything. */
+export interface Contract {
+  /** Events and requests that clients send. */
+  toServer?: object;
+  /** Events and requests that the server sends. */
+  toClient?: object;
+  /** The entries of the shared store. */
+  state?: object;
+}
+
+/** Without a contract: any name, any argument. */
+export interface AnyContract {
+  toServer: Record<string, (...args: any[]) => any>;
+  toClient: Record<string, (...args: any[]) => any>;
+  state: Record<string, any>;
+}
+
+export type ToServer<C> = C extends { toServer: infer E } ? E : Record<never, never>;
+export type ToClient<C> = C extends { toClient: infer E } ? E : Record<never, never>;
+export type StateOf<C> = C extends { state: infer S } ? S : Record<never, never>;
+
+/** The names in a part of a contract. */
+export type Names<E> = Extract<keyof E, string>;
+/** The arguments of one of its events. */
+export type Args<E, K extends keyof E> = E[K] extends (...args: infer A) => unknown ? A : never;
+/** What a request of that name is answered with. */
+export type Reply<E, K extends keyof E> = E[K] extends (...args: never[]) => infer R ? Awaited<R> : never;

@@ -1,0 +1,448 @@
+/**
+ * What a client and a server's session share: the remote emitter, requests, the shared store, and the ways to end.
+ * A thin class: it checks what users hand in, keeps the listeners, and leaves the rest to the session behind it.
+ */
+import type { Clock } from '../clock.js';
+import { NyotaError } from '../errors.js';
+import { isLifecycleEvent } from '../lifecycle.js';
+import type { SocketLike } from '../net/connection.js';
+import type { Limits } from '../options.js';
+import type { RunningRequest } from '../session/incoming-requests.js';
+import type { SessionCore } from '../session/session-core.js';
+import { abortedError, type CallOptions, readCallOptions } from './call-options.js';
+import { checkEventName, checkListener } from './checks.js';
+import type { Args, Names, Reply } from './contract.js';
+import { LifecycleEmitter, listenerFailed } from './lifecycle-emitter.js';
+import type { PeerEvents } from './lifecycle-events.js';
+import { type AnyListener, isThenable, RemoteEmitter } from './remote-emitter.js';
+import { Runtime, type RuntimeHooks } from './runtime.js';
+import { type SetOptions, SharedStore } from './shared-store.js';
+import { type PeerStats, peerStats } from './stats.js';
+
+/** Called once the other side's listeners have run and settled, or with what kept them from it. */
+export type OnAck = (error?: NyotaError) => void;
+
+/** What a request handler is given besides the arguments. */
+export interface HandlerContext<P> {
+  /** Aborted when the caller cancels, its deadline passes, or the session ends. */
+  readonly signal: AbortSignal;
+  /** Until when the caller waits, in ms since the epoch; Infinity: for ever. */
+  readonly deadline: number;
+  readonly session: P;
+  /** True where the request may have been handled before, by a process that died. */
+  readonly redelivered: boolean;
+}
+
+type Handler = (...args: unknown[]) => unknown;
+
+/**
+ * @typeParam Out what this side sends
+ * @typeParam In what this side receives
+ * @typeParam State the shared store
+ * @typeParam Events the lifecycle events
+ */
+export abstract class Peer<Out, In, State, Events extends PeerEvents> implements AsyncDisposable {
+  readonly #lifecycle = new LifecycleEmitter(this);
+  readonly #remote = new RemoteEmitter(this, (event, cause) =>
+    this.#lifecycle.emit('error', listenerFailed(event, cause)),
+  );
+  readonly #handlers = new Map<string, Handler>();
+  readonly #quietWaiters = new Set<() => void>();
+  readonly #limits: Limits;
+  readonly #clock: Clock;
+  /** For the subclasses: carries out this side of the session. */
+  protected readonly runtime: Runtime;
+  /** The whole of the shared store. */
+  readonly store: SharedStore<State>;
+
+  protected constructor(role: 'client' | 'server', limits: Limits, clock: Clock) {
+    this.#limits = limits;
+    this.#clock = clock;
+    this.runtime = new Runtime(role, limits, clock, this.#hooks());
+    this.store = new SharedStore<State>(
+      this.core,
+      () => this.id,
+      (error) => this.emitLifecycle('error', error),
+    );
+  }
+
+  /** The session's id: 128 bits, public, the same through every reconnect. */
+  abstract get id(): string;
+  /** Where it stands; see docs/architecture.md for the diagrams. */
+  abstract get state(): string;
+  /** Sends what is queued, then ends the connection; the client does not come back by itself. */
+  abstract disconnect(): void;
+  /** Graceful: what is queued is handled and what runs has finished, within `drainTimeoutMs`. Then it is over. */
+  abstract close(): Promise<void>;
+  /** Abrupt: it is over at once, and nothing is told to the other side. */
+  abstract destroy(): void;
+
+  /** True while a connection is up. */
+  get connected(): boolean {
+    return this.core.state.is === 'attached';
+  }
+
+  /** Bytes that the other side has not acknowledged. */
+  get bufferedBytes(): number {
+    return this.core.sender.outbox.bytes;
+  }
+
+  /** The socket at the moment; undefined while there is none. */
+  get socket(): SocketLike | undefined {
+    return this.runtime.connection?.socket;
+  }
+
+  /** A listener for a lifecycle event or for one of the other side's. The ack of a remote event waits for its promise. */
+  on<K extends Names<Events>>(event: K, listener: Events[K]): this;
+  on<K extends Names<In>>(event: K, listener: (...args: Args<In, K>) => unknown): this;
+  on(event: string, listener: unknown): this {
+    this.#listeners(event).on(event, checkListener(event, listener));
+    return this;
+  }
+
+  once<K extends Names<Events>>(event: K, listener: Events[K]): this;
+  once<K extends Names<In>>(event: K, listener: (...args: Args<In, K>) => unknown): this;
+  once(event: string, listener: unknown): this {
+    this.#listeners(event).once(event, checkListener(event, listener));
+    return this;
+  }
+
+  /** Without a listener: all of the event. */
+  off<K extends Names<Events>>(event: K, listener?: Events[K]): this;
+  off<K extends Names<In>>(event: K, listener?: (...args: Args<In, K>) => unknown): this;
+  off(event: string, listener?: unknown): this {
+    this.#listeners(event).off(event, listener === undefined ? undefined : checkListener(event, listener));
+    return this;
+  }
+
+  /** Hears every remote event: `fn(event, ...args)`. */
+  onAny(listener: AnyListener): this {
+    this.#remote.onAny(checkListener('onAny', listener) as AnyListener);
+    return this;
+  }
+
+  offAny(listener?: AnyListener): this {
+    this.#remote.offAny(listener);
+    return this;
+  }
+
+  /**
+   * Emits an event at the other side: exactly once, in order, as soon as there is a connection. False above
+   * `highWaterBytes`: wait for `drain`. A function as the last argument is called once the other side's listeners
+   * have run and settled.
+   * @throws NyotaError `NYOTA_UNSERIALIZABLE`, `NYOTA_PAYLOAD_TOO_COMPLEX`, `NYOTA_FRAME_TOO_LARGE`, `NYOTA_OUTBOX_FULL`,
+   * `NYOTA_RESERVED_EVENT`, `NYOTA_INVALID_ARGUMENT`, `NYOTA_CLOSED`; nothing is half sent
+   */
+  send<K extends Names<Out>>(event: K, ...args: [...Args<Out, K>, onAck?: OnAck]): boolean {
+    return this.#send({}, event, args);
+  }
+
+  /** The same as a promise, which resolves at the acknowledgement. */
+  sendWithAck<K extends Names<Out>>(event: K, ...args: Args<Out, K>): Promise<void> {
+    return this.#sendWithAck({}, event, args);
+  }
+
+  /**
+   * Asks the other side's handler. Settles always: with the reply, the remote's error, `NYOTA_NO_HANDLER`, `NYOTA_TIMEOUT`,
+   * `NYOTA_ABORTED`, `NYOTA_SESSION_LOST` or `NYOTA_CLOSED`. A cut in the middle is not an error.
+   */
+  request<K extends Names<Out>>(event: K, ...args: Args<Out, K>): Promise<Reply<Out, K>> {
+    return this.#request({}, event, args) as Promise<Reply<Out, K>>;
+  }
+
+  /** The same peer, with these options for the calls made on what it returns. */
+  with(options: CallOptions): this {
+    return this.#with(readCallOptions(options));
+  }
+
+  /**
+   * The one handler of a request. Its value, or what its promise resolves to, is the reply; its throw the error.
+   * @throws NyotaError `NYOTA_HANDLER_EXISTS`, `NYOTA_RESERVED_EVENT`, `NYOTA_INVALID_ARGUMENT`
+   */
+  handle<K extends Names<In>>(
+    event: K,
+    fn: (
+      ...args: [...Args<In, K>, context: HandlerContext<this>]
+    ) => Reply<In, K> | PromiseLike<Reply<In, K>>,
+  ): this {
+    checkEventName(event);
+    checkListener(event, fn);
+    if (this.#handlers.has(event)) {
+      throw new NyotaError(
+        'NYOTA_HANDLER_EXISTS',
+        `there is already a handler for '${event}'; unhandle it first`,
+      );
+    }
+    this.#handlers.set(event, fn as unknown as Handler);
+    return this;
+  }
+
+  unhandle(event: Names<In>): this {
+    this.#handlers.delete(event);
+    return this;
+  }
+
+  /** Writes to the shared store: one entry, or each of an object's. See `store`. */
+  set<K extends Names<State>>(key: K, value: State[K], options?: SetOptions): this;
+  set(values: Partial<State>): this;
+  set(key: string | object, value?: unknown, options?: SetOptions): this {
+    const store = this.store as SharedStore<Record<string, unknown>>;
+    if (typeof key === 'object' && key !== null) store.setAll(key);
+    else store.set(key, value, options);
+    return this;
+  }
+
+  /** A value of the shared store, or a copy of all of it, as an object without a prototype. */
+  get(key: 'sessionID'): string;
+  get<K extends Names<State>>(key: K): State[K] | undefined;
+  get(): Partial<State>;
+  get(key?: string): unknown {
+    const store = this.store as SharedStore<Record<string, unknown>>;
+    return key === undefined ? store.toObject() : store.get(key);
+  }
+
+  /** True where there was something to delete. */
+  delete(key: Names<State>): boolean {
+    return this.store.delete(key);
+  }
+
+  /** Stops dispatching. The other side's TCP window fills, and nothing is lost. */
+  pause(): this {
+    this.core.pause();
+    return this;
+  }
+
+  resume(): this {
+    this.core.resume();
+    return this;
+  }
+
+  stats(): PeerStats {
+    return peerStats(this.core);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  /** For the subclasses. */
+  protected get core(): SessionCore {
+    return this.runtime.core;
+  }
+
+  protected emitLifecycle(event: string, ...args: unknown[]): void {
+    this.#lifecycle.emit(event, ...args);
+  }
+
+  /** The connection is gone. */
+  protected abstract detached(error: NyotaError | undefined, said: boolean): void;
+  /** A frame that belongs to one side only. True where it was one. */
+  protected sideFrame(_type: number, _frame: Parameters<RuntimeHooks['sideFrame']>[0]): boolean {
+    return false;
+  }
+  /** Whether what is pending keeps the process alive. */
+  protected abstract holdsProcess(): boolean;
+
+  /** Resolves when `done` says so, asked each time something settles, or when `drainTimeoutMs` is over. */
+  protected untilQuiet(done: () => boolean): Promise<void> {
+    if (done()) return Promise.resolve();
+    return new Promise((resolve) => {
+      const settle = (): void => {
+        this.#clock.clearTimeout(timer);
+        this.#quietWaiters.delete(check);
+        resolve();
+      };
+      const check = (): void => {
+        if (done()) settle();
+      };
+      const timer = this.#clock.setTimeout(settle, this.#limits.drainTimeoutMs);
+      if (!this.holdsProcess()) timer.unref?.();
+      this.#quietWaiters.add(check);
+    });
+  }
+
+  /** Ask the waiters of `untilQuiet` again. */
+  protected quietChanged(): void {
+    for (const check of [...this.#quietWaiters]) check();
+  }
+
+  #listeners(event: string) {
+    return isLifecycleEvent(event) ? this.#lifecycle.listeners : this.#remote.listeners;
+  }
+
+  #with(call: Readonly<CallOptions>): this {
+    const own: Record<PropertyKey, unknown> = {
+      send: (event: string, ...args: unknown[]) => this.#send(call, event, args),
+      sendWithAck: (event: string, ...args: unknown[]) => this.#sendWithAck(call, event, args),
+      request: (event: string, ...args: unknown[]) => this.#request(call, event, args),
+      with: (more: CallOptions) => this.#with({ ...call, ...readCallOptions(more) }),
+    };
+    return new Proxy(this, {
+      get(peer, name) {
+        if (Object.hasOwn(own, name)) return own[name];
+        const value: unknown = Reflect.get(peer, name, peer);
+        return typeof value === 'function' ? value.bind(peer) : value;
+      },
+    });
+  }
+
+  #send(call: Readonly<CallOptions>, event: string, args: readonly unknown[]): boolean {
+    checkEventName(event);
+    const last = args[args.length - 1];
+    const onAck = typeof last === 'function' ? (last as OnAck) : undefined;
+    const values = onAck === undefined ? args : args.slice(0, -1);
+    if (call.volatile === true) {
+      if (onAck !== undefined) {
+        throw new NyotaError(
+          'NYOTA_INVALID_ARGUMENT',
+          'a volatile message is never acknowledged: it takes no onAck',
+        );
+      }
+      return this.core.volatile(event, values);
+    }
+    return this.#deliver(
+      call,
+      event,
+      values,
+      onAck === undefined ? undefined : this.#guarded(event, onAck),
+      undefined,
+    );
+  }
+
+  #sendWithAck(call: Readonly<CallOptions>, event: string, args: readonly unknown[]): Promise<void> {
+    return new Promise((resolve, reject) => {
+      checkEventName(event);
+      if (call.volatile === true) {
+        throw new NyotaError('NYOTA_INVALID_ARGUMENT', 'a volatile message is never acknowledged: use send');
+      }
+      const onAck: OnAck = (error) => (error === undefined ? resolve() : reject(error));
+      const { timeoutMs } = call;
+      const waits = timeoutMs !== undefined && timeoutMs > 0 && timeoutMs !== Number.POSITIVE_INFINITY;
+      this.#deliver(call, event, args, onAck, waits ? this.#clock.now() + timeoutMs : undefined);
+    });
+  }
+
+  #deliver(
+    { signal, ttlMs }: Readonly<CallOptions>,
+    event: string,
+    args: readonly unknown[],
+    onAck: OnAck | undefined,
+    deadline: number | undefined,
+  ): boolean {
+    this.core.assertLive();
+    if (signal?.aborted === true) throw abortedError(signal);
+    const { sender } = this.core;
+    const body = sender.encodeEvent(event, args);
+    if (onAck === undefined && ttlMs === undefined && signal === undefined) return sender.event(body);
+    const expiresAt = ttlMs === undefined ? undefined : this.#clock.now() + ttlMs;
+    return sender.event(body, { onAck, signal, expiresAt, deadline });
+  }
+
+  #request(call: Readonly<CallOptions>, event: string, args: readonly unknown[]): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      checkEventName(event);
+      this.core.assertLive();
+      const { signal, ttlMs } = call;
+      if (signal?.aborted === true) throw abortedError(signal);
+      if (call.volatile === true && !this.connected) {
+        throw new NyotaError(
+          'NYOTA_NOT_CONNECTED',
+          'there is no connection, and a volatile request does not wait for one',
+        );
+      }
+      const timeoutMs = call.timeoutMs ?? this.#limits.requestTimeoutMs;
+      const options = {
+        timeoutMs: timeoutMs === 0 ? Number.POSITIVE_INFINITY : timeoutMs,
+        expiresAt: ttlMs === undefined ? undefined : this.#clock.now() + ttlMs,
+      };
+      const abort = (): void => this.core.sender.cancelRequest(id, abortedError(signal as AbortSignal));
+      const id = this.core.sender.request(event, args, options, (error, reply) => {
+        signal?.removeEventListener('abort', abort);
+        if (error === undefined) resolve(reply);
+        else reject(error);
+      });
+      signal?.addEventListener('abort', abort);
+      this.runtime.reholdProcess();
+    });
+  }
+
+  /** A user's callback that throws is reported; it may not end the connection. */
+  #guarded(event: string, onAck: OnAck): OnAck {
+    return (error) => {
+      try {
+        if (error === undefined) onAck();
+        else onAck(error);
+      } catch (cause) {
+        this.emitLifecycle('error', listenerFailed(`the acknowledgement of ${event}`, cause));
+      }
+    };
+  }
+
+  #handle(
+    event: string,
+    args: unknown[],
+    request: RunningRequest,
+    done: (ok: boolean, value: unknown) => void,
+  ): boolean {
+    const handler = this.#handlers.get(event);
+    if (handler === undefined) return false;
+    const context: HandlerContext<this> = {
+      get signal() {
+        return request.signal;
+      },
+      deadline: request.deadline,
+      session: this,
+      redelivered: false,
+    };
+    try {
+      const reply = handler.call(this, ...args, context);
+      if (isThenable(reply)) {
+        reply.then(
+          (value) => done(true, value),
+          (error: unknown) => done(false, error),
+        );
+      } else {
+        done(true, reply);
+      }
+    } catch (error) {
+      done(false, error);
+    }
+    return true;
+  }
+
+  #hooks(): RuntimeHooks {
+    return {
+      dispatch: (event, args) => {
+        if (this.#remote.hears(event)) return this.#remote.dispatch(event, args);
+        this.#lifecycle.emit('unhandled', event, args);
+        return undefined;
+      },
+      handle: (event, args, request, done) => this.#handle(event, args, request, done),
+      changed: (changes, local) => {
+        this.store.notify(changes);
+        if (local || this.#lifecycle.listeners.count('change') === 0) return;
+        for (const { key, bytes, revision } of changes) {
+          this.#lifecycle.emit('change', key, this.store.decode(bytes), revision);
+        }
+      },
+      conflicted: (conflicts) => {
+        for (const { key, attempted, current, error } of conflicts) {
+          const values = {
+            attempted: this.store.decode(attempted),
+            current: this.store.decode(current?.bytes),
+          };
+          this.#lifecycle.emit('conflict', { key, ...values, error });
+        }
+      },
+      drain: () => this.#lifecycle.emit('drain'),
+      settled: () => {
+        this.quietChanged();
+        this.runtime.reholdProcess();
+      },
+      report: (error) => this.#lifecycle.emit('error', error),
+      detached: (error, said) => this.detached(error, said),
+      sideFrame: (frame) => this.sideFrame(frame.type, frame),
+      holdsProcess: () => this.holdsProcess(),
+    };
+  }
+}

@@ -1,0 +1,235 @@
+/**
+ * Carries out a session on a real connection and a real clock: pumps what the session wants written, feeds it what
+ * arrives, and keeps the one timer that wakes it. The peer says what is to be done with events.
+ */
+import type { Clock, ClockTimer } from '../clock.js';
+import { NyotaError } from '../errors.js';
+import type { Connection, ConnectionReader } from '../net/connection.js';
+import type { Limits } from '../options.js';
+import { FrameType } from '../protocol/constants.js';
+import type { FrameDecoder } from '../protocol/frame-decoder.js';
+import { encodeFrame } from '../protocol/frame-encoder.js';
+import { type CloseMessage, encodeClose, parseClose, type WireLimits } from '../protocol/messages.js';
+import { decodePayload } from '../protocol/payload.js';
+import type { RunningRequest } from '../session/incoming-requests.js';
+import type { SessionActions } from '../session/session-actions.js';
+import { type Role, SessionCore } from '../session/session-core.js';
+import type { Conflict } from '../sync/replica.js';
+import type { Change } from '../sync/types.js';
+
+/** What a peer does for its runtime. */
+export interface RuntimeHooks {
+  dispatch(event: string, args: unknown[], volatile: boolean): PromiseLike<unknown> | undefined;
+  handle(
+    event: string,
+    args: unknown[],
+    request: RunningRequest,
+    done: (ok: boolean, value: unknown) => void,
+  ): boolean;
+  changed(changes: readonly Change[], local: boolean): void;
+  conflicted(conflicts: readonly Conflict[]): void;
+  drain(): void;
+  settled(): void;
+  report(error: NyotaError): void;
+  /** The session's connection is gone. `said`: the other side's last words were a CLOSE. */
+  detached(error: NyotaError | undefined, said: boolean): void;
+  /** A frame that belongs to the side, not to the session: GOAWAY. True where it was one. */
+  sideFrame(frame: FrameDecoder): boolean;
+  /** Whether pending work of this session keeps the process alive. */
+  holdsProcess(): boolean;
+}
+
+export class Runtime implements SessionActions {
+  readonly core: SessionCore;
+  readonly #clock: Clock;
+  readonly #hooks: RuntimeHooks;
+  #connection: Connection | undefined;
+  #generation = 0;
+  #flushPlanned = false;
+  #timer: ClockTimer | undefined;
+  #timerAt = Number.POSITIVE_INFINITY;
+
+  constructor(role: Role, limits: Limits, clock: Clock, hooks: RuntimeHooks) {
+    this.#clock = clock;
+    this.#hooks = hooks;
+    this.core = new SessionCore(role, limits, this);
+  }
+
+  get connection(): Connection | undefined {
+    return this.#connection;
+  }
+
+  /**
+   * A connection has shaken hands: the session goes on over it. One that it had before is told that it was taken over.
+   * The handshake's answer is the first thing written.
+   */
+  attach(connection: Connection, theirs: WireLimits, received: number, answer?: Buffer): void {
+    const old = this.#connection;
+    const generation = this.core.attach(theirs, received);
+    this.#connection = connection;
+    this.#generation = generation;
+    if (answer !== undefined) connection.write(answer);
+    connection.read(this.#reader(connection, generation));
+    old?.end(closeFrame(new NyotaError('NYOTA_TAKEN_OVER', 'another connection has resumed this session')));
+  }
+
+  /** Ends the connection, telling the other side why. The session stays, detached. */
+  close(error: NyotaError): void {
+    const connection = this.#connection;
+    if (connection === undefined) return;
+    // What was queued goes out before the last words.
+    this.#pump(connection, this.#generation);
+    connection.end(closeFrame(error), error);
+  }
+
+  /** Cuts the connection without a word. */
+  cut(error?: NyotaError): void {
+    this.#connection?.destroy(error);
+  }
+
+  /** The session is over: nothing is left running. */
+  end(error: NyotaError): void {
+    this.core.end(error);
+    if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#timerAt = Number.POSITIVE_INFINITY;
+  }
+
+  now(): number {
+    return this.#clock.now();
+  }
+
+  dispatch(event: string, args: unknown[], volatile: boolean): PromiseLike<unknown> | undefined {
+    return this.#hooks.dispatch(event, args, volatile);
+  }
+
+  handle(
+    event: string,
+    args: unknown[],
+    request: RunningRequest,
+    done: (ok: boolean, value: unknown) => void,
+  ): boolean {
+    return this.#hooks.handle(event, args, request, done);
+  }
+
+  changed(changes: readonly Change[], local: boolean): void {
+    this.#hooks.changed(changes, local);
+  }
+
+  conflicted(conflicts: readonly Conflict[]): void {
+    this.#hooks.conflicted(conflicts);
+  }
+
+  drain(): void {
+    this.#hooks.drain();
+  }
+
+  settled(): void {
+    this.#hooks.settled();
+  }
+
+  report(error: NyotaError): void {
+    this.#hooks.report(error);
+  }
+
+  setReading(reading: boolean): void {
+    this.#connection?.setReading(reading);
+  }
+
+  fail(error: NyotaError): void {
+    this.close(error);
+  }
+
+  /** Everything that this tick brings goes out as one write, after it. */
+  wake(): void {
+    if (this.#flushPlanned || this.#connection === undefined) return;
+    this.#flushPlanned = true;
+    process.nextTick(this.#flush);
+  }
+
+  rearm(): void {
+    if (this.core.state.is === 'ended') return;
+    const at = Math.min(this.core.nextDeadline, this.#connection?.nextDeadline ?? Number.POSITIVE_INFINITY);
+    // A timer that fires too early only looks again; moving it for every message would cost more.
+    if (at >= this.#timerAt || at === Number.POSITIVE_INFINITY) return;
+    if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer);
+    this.#timerAt = at;
+    this.#timer = this.#clock.setTimeout(this.#onTimer, Math.max(0, Math.ceil(at - this.#clock.now())));
+    if (!this.#hooks.holdsProcess()) this.#timer.unref?.();
+  }
+
+  /** Whether the process is held has changed. */
+  reholdProcess(): void {
+    if (this.#timer === undefined) return;
+    if (this.#hooks.holdsProcess()) this.#timer.ref?.();
+    else this.#timer.unref?.();
+  }
+
+  readonly #onTimer = (): void => {
+    this.#timer = undefined;
+    this.#timerAt = Number.POSITIVE_INFINITY;
+    const overdue = this.#connection?.overdue(this.#clock.now(), this.core.peerPaused);
+    if (overdue !== undefined) this.cut(overdue);
+    this.core.tick();
+    this.rearm();
+  };
+
+  readonly #flush = (): void => {
+    this.#flushPlanned = false;
+    if (this.#connection !== undefined) this.#pump(this.#connection, this.#generation);
+  };
+
+  #pump(connection: Connection, generation: number): void {
+    connection.cork();
+    while (connection.canWrite) {
+      const piece = this.core.pull(generation);
+      if (piece === undefined) break;
+      connection.write(piece);
+    }
+    connection.uncork();
+    if (!connection.canWrite) this.rearm();
+  }
+
+  #reader(connection: Connection, generation: number): ConnectionReader {
+    let said: NyotaError | undefined;
+    return {
+      chunkStart: (bytes) => this.core.chunkStart(generation, bytes),
+      frame: (frame) => {
+        if (frame.type === FrameType.CLOSE && generation === this.#generation) {
+          said = closeError(
+            parseClose(decodePayload(frame.source, frame.start, frame.end, this.core.limits)),
+          );
+          connection.end(undefined, said);
+        } else if (!this.#hooks.sideFrame(frame)) {
+          this.core.receive(generation, frame);
+        }
+      },
+      chunkEnd: () => {
+        this.core.chunkEnd(generation);
+        if (connection.nextDeadline !== Number.POSITIVE_INFINITY) this.rearm();
+      },
+      writable: () => this.#pump(connection, generation),
+      lastWords: (error) => closeFrame(error),
+      closed: (error) => {
+        if (!this.core.detach(generation)) return;
+        this.#connection = undefined;
+        this.#hooks.detached(error, said !== undefined);
+      },
+    };
+  }
+}
+
+/** The frame that tells the other side why a connection ends. */
+export function closeFrame(error: NyotaError): Buffer {
+  const { code, message, retry, retryAfterMs } = error;
+  return encodeFrame(FrameType.CLOSE, {}, encodeClose({ code, message, retry, retryAfterMs }));
+}
+
+/** What the other side said of the end, as an error of this side's. */
+export function closeError(message: CloseMessage): NyotaError {
+  const { code, retry, retryAfterMs } = message;
+  return new NyotaError(code, message.message, {
+    retry,
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+  });
+}

@@ -1,0 +1,390 @@
+/**
+ * The server: listens, lets clients in, and holds their sessions.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import { NyotaError } from '../errors.js';
+import type { Connection } from '../net/connection.js';
+import { type AddressInfo, isLoopback, Listener, type SocketLike } from '../net/listener.js';
+import { invalidOption } from '../options.js';
+import { FrameType } from '../protocol/constants.js';
+import { encodeFrame } from '../protocol/frame-encoder.js';
+import type { OpenMessage } from '../protocol/messages.js';
+import { encodeWelcome } from '../protocol/messages.js';
+import { encodePrepared, prepare } from '../protocol/payload.js';
+import { announced } from '../session/agreement.js';
+import { sessionId, verifierOf, verify } from '../session/credentials.js';
+import { Admission, type AdmissionHost, Refusal, unauthorized } from './admission.js';
+import { checkEventName, checkListener } from './checks.js';
+import type { AnyContract, Args, Names, ToClient } from './contract.js';
+import { LifecycleEmitter, listenerFailed, warn } from './lifecycle-emitter.js';
+import type { ServerEvents } from './lifecycle-events.js';
+import { type ResolvedServerOptions, readServerOptions, type ServerOptions } from './server-options.js';
+import { Session } from './session.js';
+
+/** Runs once for every `Session` object, before any of its events is dispatched. */
+export type OnSession<C> = (session: Session<C>, resumed: boolean) => void;
+
+/** What a server counts. */
+export interface ServerStats {
+  /** Sessions held, and how many of them have a connection. */
+  readonly sessions: number;
+  readonly connected: number;
+  /** Connections in their handshake. */
+  readonly unauthenticated: number;
+  readonly sessionsStarted: number;
+  readonly sessionsResumed: number;
+  readonly sessionsExpired: number;
+  /** Connections that were refused, or broke off in their handshake. */
+  readonly refused: number;
+}
+
+/** Draining sessions are closed over so long, so that their clients don't all come to the next server at once. */
+const SPREAD_PER_SESSION_MS = 1;
+
+export class Server<C = AnyContract> implements AsyncDisposable {
+  readonly #options: ResolvedServerOptions;
+  readonly #lifecycle = new LifecycleEmitter(this);
+  readonly #listener: Listener;
+  readonly #sessions = new Map<string, Session<C>>();
+  readonly #admissions = new Set<Admission>();
+  readonly #admissionHost: AdmissionHost;
+  readonly #onSession: OnSession<C> | undefined;
+  readonly #counts = { sessionsStarted: 0, sessionsResumed: 0, sessionsExpired: 0, refused: 0 };
+  #state: 'new' | 'open' | 'draining' | 'closed' = 'new';
+  #closing: Promise<void> | undefined;
+  #warned = false;
+
+  /** Use `createServer`. */
+  constructor(options: ResolvedServerOptions, onSession: OnSession<C> | undefined) {
+    this.#options = options;
+    this.#onSession = onSession;
+    this.#admissionHost = this.#hostAdmissions();
+    this.#listener = new Listener(
+      { ...options, handshakeTimeoutMs: options.limits.handshakeTimeoutMs },
+      {
+        socket: (socket, since) => this.#accept(socket, since),
+        listening: () => this.#onListening(),
+        refused: (error, remoteAddress) => {
+          this.#refused(
+            new NyotaError('NYOTA_CONNECTION_LOST', `a TLS handshake failed: ${error.message}`, {
+              cause: error,
+            }),
+            remoteAddress,
+          );
+        },
+        error: (error) => this.#lifecycle.emit('error', error),
+      },
+    );
+  }
+
+  /** The sessions at hand, by id, those that wait for their client included. */
+  get sessions(): ReadonlyMap<string, Session<C>> {
+    return this.#sessions;
+  }
+
+  get listening(): boolean {
+    return this.#listener.listening;
+  }
+
+  /** Takes every form that `net.Server#listen` takes. In a callback `this` is this server. */
+  listen(...args: unknown[]): this {
+    if (this.#state === 'draining' || this.#state === 'closed') {
+      throw new NyotaError('NYOTA_CLOSED', 'the server is closed: create a new one');
+    }
+    const callback = args[args.length - 1];
+    const forwarded =
+      typeof callback === 'function' ? [...args.slice(0, -1), () => callback.call(this)] : args;
+    try {
+      this.#listener.listen(forwarded);
+    } catch (cause) {
+      throw new NyotaError(
+        'NYOTA_INVALID_OPTION',
+        `listen: ${cause instanceof Error ? cause.message : String(cause)}`,
+        { cause },
+      );
+    }
+    this.#state = 'open';
+    return this;
+  }
+
+  address(): AddressInfo | string | null {
+    return this.#listener.address();
+  }
+
+  on<K extends keyof ServerEvents>(event: K, listener: ServerEvents[K]): this {
+    this.#lifecycle.listeners.on(event, checkListener(event, listener));
+    return this;
+  }
+
+  once<K extends keyof ServerEvents>(event: K, listener: ServerEvents[K]): this {
+    this.#lifecycle.listeners.once(event, checkListener(event, listener));
+    return this;
+  }
+
+  /** Without a listener: all of the event. */
+  off<K extends keyof ServerEvents>(event: K, listener?: ServerEvents[K]): this {
+    this.#lifecycle.listeners.off(event, listener === undefined ? undefined : checkListener(event, listener));
+    return this;
+  }
+
+  /**
+   * Emits an event at every session's client, encoded once. False where one of them is above its high-water mark, or
+   * could not take it: that session's `error` says why.
+   * @throws NyotaError what `session.send` throws for the event itself
+   */
+  send<K extends Names<ToClient<C>>>(event: K, ...args: Args<ToClient<C>, K>): boolean {
+    checkEventName(event);
+    if (this.#state === 'closed') throw new NyotaError('NYOTA_CLOSED', 'the server is closed');
+    const values = prepare(args, this.#options.limits, 'args', 1, 2);
+    // A copy: listeners that run in between may encode something of their own.
+    const body = Buffer.from(encodePrepared([event, values]));
+    let room = true;
+    for (const session of this.#sessions.values()) room = session.sendShared(body) && room;
+    return room;
+  }
+
+  stats(): ServerStats {
+    let connected = 0;
+    for (const session of this.#sessions.values()) if (session.connected) connected++;
+    return {
+      sessions: this.#sessions.size,
+      connected,
+      unauthenticated: this.#admissions.size,
+      ...this.#counts,
+    };
+  }
+
+  /**
+   * Graceful: takes no new sessions, tells the clients, lets handlers and acknowledgements finish within
+   * `drainTimeoutMs`, and closes the connections one after the other. Resolves once all is closed.
+   */
+  close(callback?: (error?: Error) => void): Promise<void> {
+    this.#closing ??= this.#close();
+    if (callback !== undefined) this.#closing.then(() => callback(), callback);
+    return this.#closing;
+  }
+
+  /** Abrupt: every connection and every session ends at once. */
+  destroy(): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    for (const admission of [...this.#admissions]) admission.destroy();
+    for (const session of [...this.#sessions.values()]) session.destroy();
+    this.#listener.destroySockets();
+    this.#closing ??= this.#stopListening();
+  }
+
+  /** Holds the process while it listens; the default. */
+  ref(): this {
+    this.#listener.ref();
+    return this;
+  }
+
+  unref(): this {
+    this.#listener.unref();
+    return this;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #close(): Promise<void> {
+    if (this.#state === 'closed') return;
+    this.#state = 'draining';
+    const { limits, clock } = this.#options;
+    for (const admission of [...this.#admissions]) admission.refuse(new Refusal(closingError()));
+    const sessions = [...this.#sessions.values()];
+    const spreadMs = Math.min(limits.drainTimeoutMs / 2, sessions.length * SPREAD_PER_SESSION_MS);
+    for (const session of sessions) session.goAway(limits.drainTimeoutMs);
+    await Promise.all(
+      sessions.map((session, i) => {
+        const waitMs = Math.floor((spreadMs * i) / sessions.length);
+        const slot = (): Promise<void> =>
+          waitMs === 0 ? Promise.resolve() : new Promise((resolve) => void clock.setTimeout(resolve, waitMs));
+        return session.finish(closingError(), slot);
+      }),
+    );
+    // Those that came back while the others drained.
+    for (const session of [...this.#sessions.values()]) await session.finish(closingError());
+    this.#state = 'closed';
+    await this.#stopListening();
+  }
+
+  #stopListening(): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        this.#lifecycle.emit('close');
+        resolve();
+      };
+      // A server that never listened has nothing to close.
+      if (this.#listener.listening) this.#listener.close(done);
+      else process.nextTick(done);
+    });
+  }
+
+  #accept(socket: SocketLike, since: number): void {
+    const admission = new Admission(this.#admissionHost, socket, since);
+    this.#admissions.add(admission);
+    if (this.#state !== 'open') {
+      admission.refuse(new Refusal(closingError()));
+    } else if (this.#admissions.size > this.#options.maxUnauthenticated) {
+      admission.refuse(
+        new Refusal(new NyotaError('NYOTA_SERVER_BUSY', 'too many connections are in their handshake')),
+      );
+    }
+  }
+
+  async #admit(connection: Connection, open: OpenMessage, identity: unknown): Promise<Refusal | undefined> {
+    const id = sessionId(open.secret);
+    const session = this.#sessions.get(id);
+    if (session !== undefined) return this.#resume(session, connection, open, identity);
+    if (open.resume) {
+      const { store, clock } = this.#options;
+      const tombstone = await store.tombstone(id, clock.now());
+      if (!connection.open) return undefined;
+      const code = tombstone?.code ?? 'NYOTA_SESSION_UNKNOWN';
+      const text = tombstone === undefined ? 'the server knows no such session' : 'the session is over';
+      return new Refusal(new NyotaError(code, text, { retry: 'new-session' }), tombstone);
+    }
+    if (this.#state !== 'open') return new Refusal(closingError());
+    const { maxSessions } = this.#options;
+    if (this.#sessions.size >= maxSessions) {
+      return new Refusal(
+        new NyotaError('NYOTA_TOO_MANY_SESSIONS', `the server holds ${maxSessions} sessions (maxSessions)`),
+      );
+    }
+    const begun = this.#begin(id, verifierOf(open.secret), identity);
+    this.#counts.sessionsStarted++;
+    begun.attach(connection, open.limits, 0, this.#welcome(begun, false), false);
+    return undefined;
+  }
+
+  #resume(
+    session: Session<C>,
+    connection: Connection,
+    open: OpenMessage,
+    identity: unknown,
+  ): Refusal | undefined {
+    const known = session.belongsTo(
+      (verifier) => verify(open.secret, verifier),
+      (owner) => isDeepStrictEqual(owner, identity),
+    );
+    if (!known) throw unauthorized();
+    const diverged = session.divergence(open.received);
+    if (diverged !== undefined) {
+      const numbers = session.lastNumbers;
+      session.destroy();
+      return new Refusal(diverged, numbers);
+    }
+    this.#counts.sessionsResumed++;
+    session.attach(connection, open.limits, open.received, this.#welcome(session, true), true);
+    return undefined;
+  }
+
+  #begin(id: string, verifier: Buffer, identity: unknown): Session<C> {
+    const { limits, clock, resumeWindowMs } = this.#options;
+    const session = new Session<C>({
+      id,
+      verifier,
+      identity,
+      limits,
+      clock,
+      resumeWindowMs,
+      ended: (ended, reason) => this.#ended(ended.id, ended.lastNumbers, reason),
+    });
+    this.#sessions.set(id, session);
+    try {
+      this.#onSession?.call(this, session, false);
+    } catch (cause) {
+      this.#lifecycle.emit('error', listenerFailed('session', cause));
+    }
+    this.#lifecycle.emit('session', session, false);
+    return session;
+  }
+
+  #welcome(session: Session<C>, resumed: boolean): Buffer {
+    const { limits } = this.#options;
+    const body = encodeWelcome({
+      features: 0,
+      sessionId: session.id,
+      resumed,
+      received: session.received,
+      limits: announced(limits),
+    });
+    return encodeFrame(FrameType.WELCOME, {}, body);
+  }
+
+  #ended(id: string, numbers: { received: number; sent: number }, reason: NyotaError): void {
+    this.#sessions.delete(id);
+    if (reason.code === 'NYOTA_SESSION_EXPIRED') this.#counts.sessionsExpired++;
+    const { store, clock } = this.#options;
+    const failed = (cause: unknown): void =>
+      this.#lifecycle.emit('error', new NyotaError('NYOTA_INTERNAL', 'the session store failed', { cause }));
+    try {
+      Promise.resolve(store.bury(id, { code: reason.code, ...numbers }, clock.now())).catch(failed);
+    } catch (cause) {
+      failed(cause);
+    }
+  }
+
+  #refused(error: NyotaError, remoteAddress: string | undefined): void {
+    this.#counts.refused++;
+    this.#lifecycle.emit('clientError', error, { remoteAddress });
+  }
+
+  #onListening(): void {
+    const address = this.address();
+    const open = this.#options.authenticate === undefined && !this.#listener.encrypted;
+    if (open && !isLoopback(address) && !this.#warned) {
+      this.#warned = true;
+      const where =
+        typeof address === 'object' && address !== null
+          ? `${address.address} port ${address.port}`
+          : String(address);
+      warn(
+        new NyotaError(
+          'NYOTA_UNAUTHORIZED',
+          `listening on ${where} with neither 'tls' nor 'authenticate': anybody who reaches it may connect`,
+        ),
+      );
+    }
+    this.#lifecycle.emit('listening');
+  }
+
+  #hostAdmissions(): AdmissionHost {
+    return {
+      limits: this.#options.limits,
+      clock: this.#options.clock,
+      authenticate: this.#options.authenticate,
+      unauthenticatedBytes: 0,
+      admit: (connection, open, identity) => this.#admit(connection, open, identity),
+      refused: (error, remoteAddress) => this.#refused(error, remoteAddress),
+      finished: (admission) => this.#admissions.delete(admission),
+    };
+  }
+}
+
+function closingError(): NyotaError {
+  return new NyotaError('NYOTA_SERVER_CLOSING', 'the server is closing');
+}
+
+/**
+ * Makes a server, not yet listening. `onSession(session, resumed)` runs once for every session, before any of its events.
+ * With a port instead of options it also listens.
+ * @throws NyotaError `NYOTA_INVALID_OPTION` that names the option and what it takes
+ */
+export function createServer<C = AnyContract>(onSession?: OnSession<C>): Server<C>;
+export function createServer<C = AnyContract>(options: ServerOptions, onSession?: OnSession<C>): Server<C>;
+export function createServer<C = AnyContract>(port: number | string, onSession?: OnSession<C>): Server<C>;
+export function createServer<C = AnyContract>(
+  first: ServerOptions | OnSession<C> | number | string = {},
+  second?: OnSession<C>,
+): Server<C> {
+  if (second !== undefined && typeof second !== 'function')
+    throw invalidOption('onSession', 'a function', second);
+  if (typeof first === 'function') return new Server<C>(readServerOptions({}), first);
+  if (typeof first === 'object') return new Server<C>(readServerOptions(first), second);
+  const server = new Server<C>(readServerOptions({}), second);
+  return server.listen(first);
+}

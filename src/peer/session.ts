@@ -1,0 +1,220 @@
+/**
+ * The server's side of one session. Lives through its client's reconnects; its listeners are attached once.
+ *
+ *   new --> attached <--> detached --> dead
+ *              `-------------------------^
+ */
+import type { Clock, ClockTimer } from '../clock.js';
+import { NyotaError } from '../errors.js';
+import type { Connection } from '../net/connection.js';
+import type { Limits } from '../options.js';
+import { FrameType } from '../protocol/constants.js';
+import { encodeFrame } from '../protocol/frame-encoder.js';
+import { encodeGoaway, type WireLimits } from '../protocol/messages.js';
+import type { AnyContract, StateOf, ToClient, ToServer } from './contract.js';
+import type { SessionEvents } from './lifecycle-events.js';
+import { Peer } from './peer.js';
+
+export type SessionState = 'new' | 'attached' | 'detached' | 'dead';
+
+/** What a session is made of, and what it asks of its server. */
+export interface SessionOrigin {
+  readonly id: string;
+  /** Knows the client's secret again. */
+  readonly verifier: Buffer;
+  readonly identity: unknown;
+  readonly limits: Limits;
+  readonly clock: Clock;
+  readonly resumeWindowMs: number;
+  /** The session is over: forget it, and remember why. */
+  ended(session: Session<never>, reason: NyotaError): void;
+}
+
+export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, StateOf<C>, SessionEvents> {
+  readonly #origin: SessionOrigin;
+  #state: SessionState = 'new';
+  #resumed = false;
+  #expiry: ClockTimer | undefined;
+  #closing: Promise<void> | undefined;
+
+  /** Made by the server. */
+  constructor(origin: SessionOrigin) {
+    super('server', origin.limits, origin.clock);
+    this.#origin = origin;
+  }
+
+  override get id(): string {
+    return this.#origin.id;
+  }
+
+  override get state(): SessionState {
+    return this.#state;
+  }
+
+  /** What `authenticate` returned for this session's client. */
+  get identity(): unknown {
+    return this.#origin.identity;
+  }
+
+  /** Whether the connection at hand, or the last one, resumed the session. */
+  get resumed(): boolean {
+    return this.#resumed;
+  }
+
+  override disconnect(): void {
+    if (!this.connected) return;
+    void this.untilQuiet(() => this.core.sender.outbox.frames === 0 || !this.connected).then(() => {
+      this.runtime.close(new NyotaError('NYOTA_DISCONNECTED', 'the server disconnected this client'));
+    });
+  }
+
+  override close(): Promise<void> {
+    this.#closing ??= this.finish(new NyotaError('NYOTA_SESSION_CLOSED', 'the server closed the session'));
+    return this.#closing;
+  }
+
+  override destroy(): void {
+    this.#end(new NyotaError('NYOTA_SESSION_CLOSED', 'the session was destroyed'));
+    this.runtime.cut();
+  }
+
+  /** Forgets this session everywhere. Its client hears `sessionInvalidated` and starts a new one, with an empty store. */
+  invalidate(): void {
+    const reason = new NyotaError('NYOTA_SESSION_INVALIDATED', 'the server invalidated the session');
+    this.runtime.close(reason);
+    this.#end(reason);
+  }
+
+  /** The same as `invalidate`. */
+  invalidateSession(): void {
+    this.invalidate();
+  }
+
+  /** A session does not hold the process: its server's socket does. */
+  ref(): this {
+    this.socket?.ref?.();
+    return this;
+  }
+
+  unref(): this {
+    this.socket?.unref?.();
+    return this;
+  }
+
+  /** For the server: whether the secret and the identity are this session's. */
+  belongsTo(verified: (verifier: Buffer) => boolean, sameIdentity: (identity: unknown) => boolean): boolean {
+    return verified(this.#origin.verifier) && sameIdentity(this.#origin.identity);
+  }
+
+  /** For the server: what keeps a client from resuming, told by the numbers of its OPEN. */
+  divergence(received: number): NyotaError | undefined {
+    return this.core.diverged(received);
+  }
+
+  /** For the server: what of the client's messages has arrived. */
+  get received(): number {
+    return this.core.dispatcher.inbox.received;
+  }
+
+  /** For the server: what a tombstone says of this session. */
+  get lastNumbers(): { received: number; sent: number } {
+    return { received: this.core.dispatcher.dispatchedSeq, sent: this.core.sender.outbox.lastSeq };
+  }
+
+  /** For the server: its client is there. `welcome` is the first thing written. */
+  attach(
+    connection: Connection,
+    theirs: WireLimits,
+    received: number,
+    welcome: Buffer,
+    resumed: boolean,
+  ): void {
+    this.#stopExpiry();
+    const wasAttached = this.#state === 'attached';
+    this.#state = 'attached';
+    this.#resumed = resumed;
+    if (wasAttached)
+      this.emitLifecycle(
+        'disconnect',
+        new NyotaError('NYOTA_TAKEN_OVER', 'another connection resumed this session'),
+      );
+    this.runtime.attach(connection, theirs, received, welcome);
+    this.emitLifecycle('connect', { resumed });
+  }
+
+  /** For the server: an event that was encoded once for all sessions. False above the high-water mark, or where it could not be taken. */
+  sendShared(body: Buffer): boolean {
+    if (this.core.state.is === 'ended') return true;
+    try {
+      return this.core.sender.sharedEvent(body);
+    } catch (error) {
+      this.emitLifecycle('error', error);
+      return false;
+    }
+  }
+
+  /** For the server: tells the client that this server is going. */
+  goAway(deadlineMs: number): void {
+    this.core.control(encodeFrame(FrameType.GOAWAY, {}, encodeGoaway({ deadlineMs, elsewhere: [] })));
+  }
+
+  /** For the server: graceful, and then `before` has passed, the end for this reason. */
+  async finish(reason: NyotaError, before?: () => Promise<void>): Promise<void> {
+    if (this.#state === 'dead') return;
+    const { sender } = this.core;
+    await this.untilQuiet(
+      () => !this.connected || this.#state === 'dead' || (this.core.quiet && sender.requests.size === 0),
+    );
+    await before?.();
+    const connection = this.runtime.connection;
+    this.runtime.close(reason);
+    this.#end(reason);
+    await connection?.whenClosed();
+  }
+
+  protected override holdsProcess(): boolean {
+    return false;
+  }
+
+  protected override detached(error: NyotaError | undefined, said: boolean): void {
+    if (this.#state === 'dead') return;
+    this.#state = 'detached';
+    this.emitLifecycle('disconnect', error);
+    this.quietChanged();
+    const closedByClient = said && error?.code === 'NYOTA_SESSION_CLOSED';
+    if (closedByClient || error?.retry === 'new-session') this.#end(error as NyotaError);
+    else if (this.core.state.is === 'detached') this.#startExpiry();
+  }
+
+  #startExpiry(): void {
+    const { clock, resumeWindowMs } = this.#origin;
+    this.#stopExpiry();
+    this.#expiry = clock.setTimeout(() => {
+      this.#expiry = undefined;
+      this.emitLifecycle('expired');
+      this.#end(
+        new NyotaError('NYOTA_SESSION_EXPIRED', `the client did not come back within ${resumeWindowMs} ms`),
+      );
+    }, resumeWindowMs);
+    this.#expiry.unref?.();
+  }
+
+  #stopExpiry(): void {
+    if (this.#expiry !== undefined) this.#origin.clock.clearTimeout(this.#expiry);
+    this.#expiry = undefined;
+  }
+
+  #end(reason: NyotaError): void {
+    if (this.#state === 'dead') return;
+    const wasAttached = this.connected;
+    this.#stopExpiry();
+    this.#state = 'dead';
+    this.#origin.ended(this as unknown as Session<never>, reason);
+    this.runtime.end(
+      new NyotaError('NYOTA_CLOSED', `the session is over: ${reason.message}`, { cause: reason }),
+    );
+    if (wasAttached) this.emitLifecycle('disconnect', reason);
+    this.emitLifecycle('close');
+    this.quietChanged();
+  }
+}

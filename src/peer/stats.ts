@@ -1,0 +1,41 @@
+/** What a peer tells about itself. All of it is counted, nothing estimated. */
+import type { SessionCore } from '../session/session-core.js';
+
+export interface PeerStats {
+  /** Messages accepted for sending: events, requests, replies, store writes. */
+  readonly sent: number;
+  /** Messages received for the first time. */
+  readonly received: number;
+  /** Own messages that the other side has handled. */
+  readonly acked: number;
+  /** Messages sent again after a reconnect. */
+  readonly replayed: number;
+  /** Messages that came again and were dropped. */
+  readonly duplicatesDropped: number;
+  /** Connections after the first. */
+  readonly reconnects: number;
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+  /** Volatile messages that were dropped. */
+  readonly volatileDropped: number;
+  /** Messages dropped unsent because their `ttlMs` was over. */
+  readonly expired: number;
+  /** Messages and bytes that the other side has not acknowledged. */
+  readonly outboxFrames: number;
+  readonly outboxBytes: number;
+  /** Requests that wait for their reply. */
+  readonly pendingRequests: number;
+  /** Smoothed round-trip time in ms; undefined before the first measurement. */
+  readonly roundTripMs: number | undefined;
+}
+
+export function peerStats(core: SessionCore): PeerStats {
+  const { counters, sender } = core;
+  return {
+    ...counters,
+    outboxFrames: sender.outbox.frames,
+    outboxBytes: sender.outbox.bytes,
+    pendingRequests: sender.requests.size,
+    roundTripMs: core.roundTripMs,
+  };
+}

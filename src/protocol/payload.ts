@@ -1,0 +1,40 @@
+/**
+ * The payload codec: values to msgpack bytes and back, within limits. Pure.
+ * Encoding checks first (prepare) and packs then; decoding scans first and reads then.
+ */
+import { NyotaError } from '../errors.js';
+import { encodePrepared } from './packer.js';
+import { readPayload } from './payload-reader.js';
+import { prepare } from './prepare.js';
+import { type PayloadLimits, scanPayload } from './scan.js';
+
+export { encodePrepared } from './packer.js';
+export { prepare } from './prepare.js';
+export type { PayloadLimits } from './scan.js';
+
+/**
+ * Encodes a value that may be anything a user handed in; see `prepare` for what travels, and how.
+ *
+ * The Buffer returned is a view of memory that the next encode writes over: copy what is to be kept.
+ *
+ * @param root what the value is called in messages, such as `args`
+ * @throws NyotaError `NYOTA_UNSERIALIZABLE` or `NYOTA_PAYLOAD_TOO_COMPLEX`, naming the path
+ */
+export function encodePayload(value: unknown, limits: PayloadLimits, root: string): Buffer {
+  return encodePrepared(prepare(value, limits, root));
+}
+
+/**
+ * Decodes the payload `source[start..end)` after the scan. The value shares no memory with the source.
+ *
+ * @throws NyotaError `NYOTA_PAYLOAD_REFUSED`
+ */
+export function decodePayload(source: Buffer, start: number, end: number, limits: PayloadLimits): unknown {
+  scanPayload(source, start, end, limits);
+  try {
+    return readPayload(source, start);
+  } catch (error) {
+    // Nothing that the scan lets through is known to get here; a caller must not depend on that.
+    throw new NyotaError('NYOTA_PAYLOAD_REFUSED', 'the payload could not be decoded', { cause: error });
+  }
+}

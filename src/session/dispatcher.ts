@@ -1,0 +1,342 @@
+/**
+ * The receiving half of a session: takes sequenced frames in once and in order, runs what they ask for, and
+ * knows when each has settled. Pure: listeners run on the other side of `SessionActions`.
+ *
+ * Dispatch stops while the user paused it or while `maxRunningHandlers` listeners and handlers are running.
+ * What arrives then is held, decoded, up to `highWaterBytes`; after that the connection is not read any more.
+ * Replies and cancels overtake held frames, unless the user paused: two sides whose handlers all wait for
+ * a reply of the other would wait for ever.
+ */
+import { isErrorCode, NyotaError, printable } from '../errors.js';
+import { isLifecycleEvent } from '../lifecycle.js';
+import type { Limits } from '../options.js';
+import { Flag, FrameType } from '../protocol/constants.js';
+import { parseCancelBody, parseEventBody, parseReplyBody, parseRequestBody } from '../protocol/messages.js';
+import { decodePayload } from '../protocol/payload.js';
+import { Inbox } from './inbox.js';
+import { IncomingRequests, type RunningRequest } from './incoming-requests.js';
+import type { SessionActions } from './session-actions.js';
+import type { SessionCounters } from './session-counters.js';
+
+/** A frame as the decoder shows it; valid during the call only. */
+export interface FrameView {
+  readonly type: number;
+  readonly flags: number;
+  /** 0 where there is none. */
+  readonly seq: number;
+  /** -1 where there is none. */
+  readonly ack: number;
+  readonly source: Buffer;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** What the receiving half asks of the rest of the session. */
+export interface DispatcherHost {
+  /** Sends the reply of a request. */
+  reply(id: number, ok: boolean, value: unknown): void;
+  /** A reply to a request of this side's. */
+  replied(id: number, ok: boolean, value: unknown): void;
+  storeFrame(type: number, seq: number, body: unknown): void;
+  /** Reading was stopped or started: the heartbeat wants to know. */
+  readingChanged(reading: boolean): void;
+  /** Something settled outside of a received chunk: an ack may be due. */
+  ackMayBeDue(): void;
+}
+
+interface Held {
+  /** 0: from a session that is over, so nothing is acknowledged. */
+  seq: number;
+  type: number;
+  readonly body: unknown;
+  readonly bytes: number;
+}
+
+export class Dispatcher {
+  readonly #limits: Limits;
+  readonly #actions: SessionActions;
+  readonly #host: DispatcherHost;
+  readonly #counters: SessionCounters;
+  readonly #requests = new IncomingRequests();
+  #inbox = new Inbox();
+  #held: Held[] = [];
+  #heldBytes = 0;
+  #running = 0;
+  #paused = false;
+  #reading = true;
+
+  constructor(limits: Limits, actions: SessionActions, host: DispatcherHost, counters: SessionCounters) {
+    this.#limits = limits;
+    this.#actions = actions;
+    this.#host = host;
+    this.#counters = counters;
+  }
+
+  get inbox(): Inbox {
+    return this.#inbox;
+  }
+
+  get reading(): boolean {
+    return this.#reading;
+  }
+
+  get paused(): boolean {
+    return this.#paused;
+  }
+
+  /** The highest number whose listeners have been run, or are running. */
+  get dispatchedSeq(): number {
+    const first = this.#held.find(({ seq }) => seq > 0);
+    return first === undefined ? this.#inbox.received : first.seq - 1;
+  }
+
+  /** True when no listener or handler runs and nothing is held. */
+  get idle(): boolean {
+    return this.#running === 0 && this.#held.length === 0;
+  }
+
+  /** A sequenced frame. Throws what must end the connection; the frame is not accepted then. */
+  receive(frame: FrameView, now: number): void {
+    const inbox = this.#inbox;
+    const { seq, type } = frame;
+    if (seq !== inbox.received + 1) {
+      if (seq > inbox.received) {
+        throw new NyotaError('NYOTA_SEQUENCE_GAP', `frame ${seq} came after frame ${inbox.received}`);
+      }
+      this.#counters.duplicatesDropped++;
+      inbox.acknowledgeAgain();
+      return;
+    }
+    const body = this.#decode(frame);
+    const bytes = frame.end - frame.start;
+    inbox.accept(seq, bytes, (frame.flags & Flag.ACK_NOW) !== 0, now);
+    this.#counters.received++;
+    if (this.#blocked && !this.#mayOvertake(type)) {
+      inbox.open(seq, Number.POSITIVE_INFINITY, undefined);
+      this.#held.push({ seq, type, body, bytes });
+      this.#heldBytes += bytes;
+      this.#updateReading();
+      return;
+    }
+    this.#run(seq, type, body, now, false);
+  }
+
+  /** An event that is not sequenced: dropped where it can't run at once. */
+  receiveVolatile(frame: FrameView): void {
+    const [event, args] = this.#decodeEvent(frame);
+    if (this.#blocked) this.#counters.volatileDropped++;
+    else this.#actions.dispatch(event, args, true);
+  }
+
+  pause(): void {
+    this.#paused = true;
+    this.#updateReading();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#drain();
+  }
+
+  get nextDeadline(): number {
+    let settleAt = Number.POSITIVE_INFINITY;
+    for (const [, { since }] of this.#inbox.unsettled()) {
+      settleAt = since + this.#limits.settleTimeoutMs;
+      break;
+    }
+    return Math.min(settleAt, this.#requests.nextDeadline);
+  }
+
+  tick(now: number): void {
+    this.#requests.expire(now);
+    for (const [seq, { since, event }] of this.#inbox.unsettled()) {
+      if (since + this.#limits.settleTimeoutMs > now) break;
+      if (event !== undefined) {
+        this.#actions.report(
+          new NyotaError(
+            'NYOTA_SETTLE_TIMEOUT',
+            `a listener of '${printable(event)}' has not settled in ${this.#limits.settleTimeoutMs} ms; the event counts as handled`,
+          ),
+        );
+      }
+      this.#settled(this.#inbox, seq);
+    }
+  }
+
+  /** The session is over and another begins on this side: numbers start anew, running handlers lose their caller. */
+  reset(reason: NyotaError): void {
+    this.#inbox = new Inbox();
+    this.#running = 0;
+    this.#requests.abandon(reason);
+    this.#held = this.#held.filter(({ type }) => type === FrameType.EVENT);
+    for (const held of this.#held) held.seq = 0;
+  }
+
+  /** The session is over for good. */
+  end(reason: NyotaError): void {
+    this.#held = [];
+    this.#heldBytes = 0;
+    this.#running = 0;
+    this.#inbox = new Inbox();
+    this.#requests.abandon(reason);
+  }
+
+  get #blocked(): boolean {
+    return this.#paused || this.#held.length > 0 || this.#running >= this.#limits.maxRunningHandlers;
+  }
+
+  #mayOvertake(type: number): boolean {
+    return !this.#paused && (type === FrameType.REPLY || type === FrameType.CANCEL);
+  }
+
+  #decode(frame: FrameView): unknown {
+    switch (frame.type) {
+      case FrameType.EVENT:
+        return this.#decodeEvent(frame);
+      case FrameType.REQUEST: {
+        const body = parseRequestBody(this.#payload(frame));
+        refuseReserved(body[1]);
+        return body;
+      }
+      case FrameType.REPLY:
+        return parseReplyBody(this.#payload(frame));
+      case FrameType.CANCEL:
+        return parseCancelBody(this.#payload(frame));
+      case FrameType.KV_OP:
+      case FrameType.KV_DELTA:
+      case FrameType.KV_RESULT:
+        return this.#payload(frame);
+      case FrameType.SKIP:
+        return undefined;
+      default:
+        if ((frame.flags & Flag.OPTIONAL) !== 0) return undefined;
+        throw new NyotaError(
+          'NYOTA_UNKNOWN_FRAME',
+          `unknown sequenced frame of type 0x${frame.type.toString(16)}`,
+        );
+    }
+  }
+
+  #decodeEvent(frame: FrameView): readonly [event: string, args: unknown[]] {
+    const body = parseEventBody(this.#payload(frame));
+    refuseReserved(body[0]);
+    return body;
+  }
+
+  #payload(frame: FrameView): unknown {
+    return decodePayload(frame.source, frame.start, frame.end, this.#limits);
+  }
+
+  #run(seq: number, type: number, body: unknown, now: number, wasHeld: boolean): void {
+    const inbox = this.#inbox;
+    switch (type) {
+      case FrameType.EVENT: {
+        const [event, args] = body as readonly [string, unknown[]];
+        const settling = this.#actions.dispatch(event, args, false);
+        if (settling !== undefined && seq > 0) {
+          this.#running++;
+          inbox.open(seq, now, event);
+          const settled = () => this.#settled(inbox, seq);
+          settling.then(settled, settled);
+          return;
+        }
+        break;
+      }
+      case FrameType.REQUEST:
+        this.#running++;
+        inbox.open(seq, now, undefined);
+        this.#startRequest(inbox, seq, body as readonly [number, string, unknown[], number | null], now);
+        return;
+      case FrameType.REPLY: {
+        const [id, ok, value] = body as readonly [number, boolean, unknown];
+        this.#host.replied(id, ok, value);
+        break;
+      }
+      case FrameType.CANCEL:
+        this.#cancel(body as readonly [number, string]);
+        break;
+      case FrameType.KV_OP:
+      case FrameType.KV_DELTA:
+      case FrameType.KV_RESULT:
+        this.#host.storeFrame(type, seq, body);
+        break;
+    }
+    if (wasHeld) inbox.settle(seq, now);
+  }
+
+  #startRequest(
+    inbox: Inbox,
+    seq: number,
+    body: readonly [number, string, unknown[], number | null],
+    now: number,
+  ): void {
+    const [id, event, args, timeoutMs] = body;
+    const request = this.#requests.start(
+      id,
+      typeof timeoutMs === 'number' ? now + timeoutMs : Number.POSITIVE_INFINITY,
+    );
+    const done = (ok: boolean, value: unknown): void => {
+      this.#finish(request, ok, value);
+      this.#settled(inbox, seq);
+    };
+    if (!this.#actions.handle(event, args, request, done)) {
+      done(false, new NyotaError('NYOTA_NO_HANDLER', `nobody handles the request '${printable(event)}'`));
+    }
+  }
+
+  #finish(request: RunningRequest, ok: boolean, value: unknown): void {
+    // A request of a session that is over, or one that was cancelled: nobody waits for the reply.
+    if (this.#requests.finish(request) && !request.aborted) this.#host.reply(request.id, ok, value);
+  }
+
+  #cancel([id, code]: readonly [number, string]): void {
+    const reason = new NyotaError(
+      isErrorCode(code) ? code : 'NYOTA_ABORTED',
+      code === 'NYOTA_TIMEOUT' ? 'the caller stopped waiting' : 'the caller cancelled the request',
+    );
+    if (this.#requests.cancel(id, reason) !== undefined) return;
+    const held = this.#held.find(
+      ({ type, body }) => type === FrameType.REQUEST && (body as [number])[0] === id,
+    );
+    if (held !== undefined) held.type = FrameType.SKIP;
+  }
+
+  #settled(inbox: Inbox, seq: number): void {
+    const now = this.#actions.now();
+    // Not open: it was counted as settled before, or the session it came in is over.
+    if (!inbox.settle(seq, now) || inbox !== this.#inbox) return;
+    this.#running--;
+    this.#drain();
+    this.#host.ackMayBeDue();
+    this.#actions.settled();
+  }
+
+  #drain(): void {
+    try {
+      while (this.#held.length > 0 && !this.#paused && this.#running < this.#limits.maxRunningHandlers) {
+        const held = this.#held.shift() as Held;
+        this.#heldBytes -= held.bytes;
+        this.#run(held.seq, held.type, held.body, this.#actions.now(), true);
+      }
+    } catch (error) {
+      this.#actions.fail(
+        error instanceof NyotaError
+          ? error
+          : new NyotaError('NYOTA_INTERNAL', 'dispatching failed', { cause: error }),
+      );
+    }
+    this.#updateReading();
+  }
+
+  #updateReading(): void {
+    const reading = !this.#paused && this.#heldBytes <= this.#limits.highWaterBytes;
+    if (reading === this.#reading) return;
+    this.#reading = reading;
+    this.#host.readingChanged(reading);
+  }
+}
+
+function refuseReserved(event: string): void {
+  if (!isLifecycleEvent(event)) return;
+  throw new NyotaError('NYOTA_RESERVED_EVENT', `the event name '${event}' is reserved`);
+}

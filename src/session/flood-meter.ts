@@ -1,0 +1,29 @@
+/**
+ * Counts the frames that carry nothing for the user: pings, empty acks, unknown optional ones. A peer that sends
+ * more than 100 of them a second, beside those its own ping interval explains, is cut off. Pure.
+ */
+import { NyotaError } from '../errors.js';
+
+export const MAX_CONTROL_FRAMES_PER_SECOND = 100;
+const WINDOW_MS = 1000;
+
+export class FloodMeter {
+  readonly #allowed: number;
+  #windowStart = Number.NEGATIVE_INFINITY;
+  #count = 0;
+
+  /** @param pingIntervalMs how often the other side said that it pings: its pings and the pongs to ours */
+  constructor(pingIntervalMs: number) {
+    this.#allowed = MAX_CONTROL_FRAMES_PER_SECOND + Math.ceil((2 * WINDOW_MS) / pingIntervalMs);
+  }
+
+  /** Throws `NYOTA_CONTROL_FLOOD` for one too many. */
+  count(now: number): void {
+    if (now - this.#windowStart >= WINDOW_MS) {
+      this.#windowStart = now;
+      this.#count = 0;
+    }
+    if (++this.#count <= this.#allowed) return;
+    throw new NyotaError('NYOTA_CONTROL_FLOOD', `more than ${this.#allowed} control frames in a second`);
+  }
+}

@@ -1,0 +1,116 @@
+/**
+ * What has arrived in one direction of a session: which number comes next, which are settled, and when an
+ * acknowledgement is due. Pure: time is handed in.
+ *
+ * An ack is cumulative and means handled: it never claims a frame whose listeners have not run and settled
+ * (DESIGN.md, rule 2). `open` holds the numbers that have arrived and are not settled, in rising order:
+ *
+ *   settled … settled | open  settled  open … received
+ *                     ^
+ *                  ackable: the contiguous settled prefix
+ */
+
+/** An ack goes out after this many settled frames, so many bytes, or so long, whichever comes first. */
+export const ACK_FRAMES = 32;
+export const ACK_BYTES = 64 * 1024;
+export const ACK_DELAY_MS = 50;
+
+/** A frame that has arrived and is not settled. */
+export interface Unsettled {
+  /** When its handling began; Infinity while it has not. */
+  since: number;
+  /** The event whose listeners run; undefined for a request, whose time is the caller's deadline. */
+  event: string | undefined;
+}
+
+export class Inbox {
+  #received = 0;
+  #ackSent = 0;
+  #bytesSinceAck = 0;
+  /** When the oldest settled and unacknowledged frame settled; 0 for none. */
+  #ackDueAt = Number.POSITIVE_INFINITY;
+  /** The sender waits for the ack of this number. */
+  #urgentSeq = 0;
+  #ackNow = false;
+  /** What is not settled, by number; a Map keeps the rising order. Made when first needed. */
+  #open: Map<number, Unsettled> | undefined;
+
+  /** The highest number received; all before it have been received too. */
+  get received(): number {
+    return this.#received;
+  }
+
+  /** The highest number that an ack may claim. */
+  get ackable(): number {
+    if (this.#open === undefined || this.#open.size === 0) return this.#received;
+    for (const seq of this.#open.keys()) return seq - 1;
+    return this.#received;
+  }
+
+  get ackSent(): number {
+    return this.#ackSent;
+  }
+
+  get openCount(): number {
+    return this.#open?.size ?? 0;
+  }
+
+  /** Takes the next number in. It counts as settled unless `open` is called for it. */
+  accept(seq: number, frameBytes: number, ackNow: boolean, now: number): void {
+    this.#received = seq;
+    this.#bytesSinceAck += frameBytes;
+    if (ackNow) this.#urgentSeq = seq;
+    if (this.#ackDueAt === Number.POSITIVE_INFINITY) this.#ackDueAt = now + ACK_DELAY_MS;
+  }
+
+  /** A frame that was accepted is not settled yet. Called again when its handling begins. */
+  open(seq: number, since: number, event: string | undefined): void {
+    this.#open ??= new Map();
+    this.#open.set(seq, { since, event });
+  }
+
+  /** True if it was open. */
+  settle(seq: number, now: number): boolean {
+    if (this.#open?.delete(seq) !== true) return false;
+    if (this.#ackDueAt === Number.POSITIVE_INFINITY) this.#ackDueAt = now + ACK_DELAY_MS;
+    return true;
+  }
+
+  /** The open ones, oldest number first. */
+  unsettled(): Iterable<[seq: number, unsettled: Unsettled]> {
+    return this.#open ?? [];
+  }
+
+  /** A duplicate or a new connection: the other side should hear where we stand. */
+  acknowledgeAgain(): void {
+    this.#ackNow = true;
+  }
+
+  /** When `ackDue` will become true by time alone; Infinity where nothing waits. */
+  get ackDueAt(): number {
+    return this.#ackNow || this.ackable > this.#ackSent ? this.#ackDueAt : Number.POSITIVE_INFINITY;
+  }
+
+  ackDue(now: number): boolean {
+    if (this.#ackNow) return true;
+    const ackable = this.ackable;
+    const waiting = ackable - this.#ackSent;
+    if (waiting <= 0) return false;
+    return (
+      waiting >= ACK_FRAMES ||
+      this.#bytesSinceAck >= ACK_BYTES ||
+      now >= this.#ackDueAt ||
+      (this.#urgentSeq > this.#ackSent && this.#urgentSeq <= ackable)
+    );
+  }
+
+  /** The number to put in the ack that is sent now. */
+  takeAck(): number {
+    const ackable = this.ackable;
+    this.#ackSent = ackable;
+    this.#ackNow = false;
+    this.#bytesSinceAck = 0;
+    this.#ackDueAt = Number.POSITIVE_INFINITY;
+    return ackable;
+  }
+}

@@ -1,0 +1,84 @@
+/**
+ * Requests that wait for their reply. Each settles exactly once: by the reply, its deadline, an abort, or
+ * the end of the session. Pure: time is handed in.
+ */
+import type { NyotaError } from '../errors.js';
+
+export interface PendingRequest {
+  readonly id: number;
+  readonly event: string;
+  /** Its number in the outbox. */
+  seq: number;
+  readonly deadline: number;
+  readonly settle: (error: unknown, reply?: unknown) => void;
+}
+
+export class OutgoingRequests {
+  readonly #pending = new Map<number, PendingRequest>();
+  #lastId = 0;
+  /** No deadline lies before this. A lower bound: it is made exact when it is reached. */
+  #nextDeadline = Number.POSITIVE_INFINITY;
+
+  get size(): number {
+    return this.#pending.size;
+  }
+
+  get nextDeadline(): number {
+    return this.#pending.size === 0 ? Number.POSITIVE_INFINITY : this.#nextDeadline;
+  }
+
+  nextId(): number {
+    return ++this.#lastId;
+  }
+
+  add(request: PendingRequest): void {
+    this.#pending.set(request.id, request);
+    this.#nextDeadline = Math.min(this.#nextDeadline, request.deadline);
+  }
+
+  /** Takes one out: its caller settles it. Undefined for a late reply. */
+  take(id: number): PendingRequest | undefined {
+    const request = this.#pending.get(id);
+    if (request !== undefined) this.#pending.delete(id);
+    return request;
+  }
+
+  /** The one that a frame belongs to. Looks at all: for rare occasions. */
+  find(seq: number): PendingRequest | undefined {
+    for (const request of this.#pending.values()) if (request.seq === seq) return request;
+    return undefined;
+  }
+
+  /** Takes out all whose deadline has passed. */
+  takeExpired(now: number): PendingRequest[] {
+    if (now < this.#nextDeadline) return [];
+    const expired: PendingRequest[] = [];
+    let next = Number.POSITIVE_INFINITY;
+    for (const request of this.#pending.values()) {
+      if (request.deadline <= now) expired.push(request);
+      else next = Math.min(next, request.deadline);
+    }
+    for (const request of expired) this.#pending.delete(request.id);
+    this.#nextDeadline = next;
+    return expired;
+  }
+
+  /** After the outbox began again: those that went along have new numbers; the others fail. */
+  renumber(numbers: ReadonlyMap<number, number>, error: NyotaError): void {
+    for (const request of [...this.#pending.values()]) {
+      const seq = numbers.get(request.seq);
+      if (seq !== undefined) {
+        request.seq = seq;
+      } else {
+        this.#pending.delete(request.id);
+        request.settle(error);
+      }
+    }
+  }
+
+  fail(error: NyotaError): void {
+    const all = [...this.#pending.values()];
+    this.#pending.clear();
+    for (const request of all) request.settle(error);
+  }
+}

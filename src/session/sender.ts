@@ -1,0 +1,372 @@
+/**
+ * The sending half of a session: turns calls into frames in the outbox, and remembers who wants to hear of
+ * them again (acknowledgements, replies, deadlines). Pure.
+ *
+ * An encode that fails uses up no sequence number, and a refused message leaves nothing behind: all that can
+ * throw comes before the first change (DESIGN.md, rule 11).
+ */
+import { isErrorCode, NyotaError, printable } from '../errors.js';
+import type { Limits } from '../options.js';
+import { Flag, FrameType, LENGTH_BYTES, SEQUENCED_HEADER_BYTES } from '../protocol/constants.js';
+import { encodeFrame } from '../protocol/frame-encoder.js';
+import type { WireLimits } from '../protocol/messages.js';
+import { encodePrepared, prepare } from '../protocol/payload.js';
+import { scanPayload } from '../protocol/scan.js';
+import { type SendLimits, sendLimits } from './agreement.js';
+import { Deliveries, type DeliveryOptions } from './deliveries.js';
+import { Outbox } from './outbox.js';
+import { OutgoingRequests } from './outgoing-requests.js';
+import type { SessionActions } from './session-actions.js';
+import type { SessionCounters } from './session-counters.js';
+
+/** Values of a body besides the user's: the array itself and its other elements. */
+const EVENT_VALUES = 2;
+const REQUEST_VALUES = 4;
+const REPLY_VALUES = 3;
+
+/** What of the old session's messages has an unknown fate, and what went along into the new one. */
+export interface Carried {
+  /** Events and requests that were sent, and of which nobody can tell whether they were handled. */
+  uncertain: number;
+}
+
+export interface RequestOptions {
+  /** Infinity: no deadline. */
+  timeoutMs: number;
+  /** Dropped where it is still unsent at this time. */
+  expiresAt?: number | undefined;
+}
+
+export class Sender {
+  readonly #limits: Limits;
+  readonly #actions: SessionActions;
+  readonly #counters: SessionCounters;
+  readonly outbox: Outbox;
+  readonly deliveries: Deliveries;
+  readonly requests = new OutgoingRequests();
+  #sendLimits: SendLimits;
+  #wantsDrain = false;
+  #volatile: Buffer[] = [];
+  #volatileBytes = 0;
+
+  constructor(limits: Limits, actions: SessionActions, counters: SessionCounters) {
+    this.#limits = limits;
+    this.#actions = actions;
+    this.#counters = counters;
+    this.outbox = new Outbox(limits);
+    this.deliveries = new Deliveries(this.outbox);
+    this.#sendLimits = sendLimits(limits);
+  }
+
+  /** The encoded body of an event. A view: valid until the next encode. Throws what can't travel. */
+  encodeEvent(event: string, args: readonly unknown[]): Buffer {
+    return encodePrepared([event, this.#prepare(args, 'args', EVENT_VALUES)]);
+  }
+
+  /** Adds an event whose body is encoded already. Returns false above the high-water mark. */
+  event(body: Buffer, options?: DeliveryOptions): boolean {
+    this.assertRoom(body.length);
+    const urgent = options?.onAck === undefined ? 0 : Flag.ACK_NOW;
+    const seq = this.append(FrameType.EVENT, urgent, body);
+    if (options !== undefined) this.#track(seq, options);
+    return this.#belowHighWater();
+  }
+
+  /** The same for a body that was encoded once for many sessions: the other side may accept less than we do. */
+  sharedEvent(body: Buffer): boolean {
+    const { payload } = this.#sendLimits;
+    if (payload.maxDepth < this.#limits.maxDepth || payload.maxValues < this.#limits.maxValues) {
+      scanPayload(body, 0, body.length, payload);
+    }
+    return this.event(body);
+  }
+
+  /** Adds an event that is sent at most once. False where it was dropped. */
+  volatileEvent(body: Buffer): boolean {
+    this.#assertFrame(body.length);
+    const congested = this.outbox.unsentBytes + this.#volatileBytes > this.#limits.highWaterBytes;
+    if (congested) {
+      this.#counters.volatileDropped++;
+      return false;
+    }
+    const frame = encodeFrame(FrameType.VOLATILE, { flags: Flag.OPTIONAL }, body);
+    this.#volatile.push(frame);
+    this.#volatileBytes += frame.length;
+    return true;
+  }
+
+  /** Sends a request. `settle` is called once. Returns the request's id. */
+  request(
+    event: string,
+    args: readonly unknown[],
+    options: RequestOptions,
+    settle: (error: unknown, reply?: unknown) => void,
+  ): number {
+    const id = this.requests.nextId();
+    const { timeoutMs } = options;
+    const finite = Number.isFinite(timeoutMs);
+    const body = encodePrepared([
+      id,
+      event,
+      this.#prepare(args, 'args', REQUEST_VALUES),
+      finite ? timeoutMs : null,
+    ]);
+    this.assertRoom(body.length);
+    const seq = this.append(FrameType.REQUEST, 0, body);
+    if (options.expiresAt !== undefined) {
+      // Dropped unsent, the request fails with it.
+      this.#track(seq, {
+        expiresAt: options.expiresAt,
+        onAck: (error) => error && this.#failRequest(id, error),
+      });
+    }
+    const deadline = finite ? this.#actions.now() + timeoutMs : Number.POSITIVE_INFINITY;
+    this.requests.add({ id, event, seq, deadline, settle });
+    this.#actions.rearm();
+    return id;
+  }
+
+  /** Stops waiting for a reply: the request is taken back, or its handler is told. */
+  cancelRequest(id: number, error: NyotaError): void {
+    const request = this.requests.take(id);
+    if (request === undefined) return;
+    if (!this.deliveries.withdraw(request.seq, error)) {
+      this.append(FrameType.CANCEL, 0, encodePrepared([id, error.code]));
+    }
+    request.settle(error);
+    this.#actions.settled();
+  }
+
+  /** The reply to a request of the other side's. Never fails: what can't be sent is replaced by the error that says so. */
+  reply(id: number, ok: boolean, value: unknown): void {
+    let body: Buffer;
+    try {
+      body = encodePrepared([id, ok, this.#prepare(ok ? value : asError(value), 'reply', REPLY_VALUES)]);
+      this.assertRoom(body.length);
+    } catch (error) {
+      body = encodePrepared([
+        id,
+        false,
+        this.#prepare(briefError(ok ? error : value), 'reply', REPLY_VALUES),
+      ]);
+    }
+    this.append(FrameType.REPLY, 0, body);
+  }
+
+  /** A reply has come. A late one, whose request was settled before, is nobody's. */
+  replied(id: number, ok: boolean, value: unknown): void {
+    const request = this.requests.take(id);
+    if (request === undefined) return;
+    if (ok) request.settle(undefined, value);
+    else request.settle(asLocalError(value));
+    this.#actions.settled();
+  }
+
+  /** Throws `NYOTA_FRAME_TOO_LARGE` or `NYOTA_OUTBOX_FULL` where a sequenced frame with such a body can't be taken. */
+  assertRoom(bodyBytes: number): void {
+    this.#assertFrame(bodyBytes);
+    try {
+      this.outbox.assertRoom(bodyBytes);
+    } catch (error) {
+      this.#wantsDrain = true;
+      throw error;
+    }
+  }
+
+  append(type: FrameType, flags: number, body: Uint8Array): number {
+    const seq = this.outbox.append(type, flags, body);
+    this.#counters.sent++;
+    this.#actions.wake();
+    return seq;
+  }
+
+  /** A cumulative ack. False where it tells nothing new. */
+  acknowledged(seq: number): boolean {
+    const { outbox } = this;
+    if (seq <= outbox.ackedSeq) return false;
+    this.#counters.acked += outbox.acknowledge(seq);
+    this.deliveries.acknowledged(seq);
+    this.#maybeDrain();
+    if (outbox.frames === 0) this.#actions.settled();
+    return true;
+  }
+
+  /** The next volatile piece; they go out behind what is reliable. */
+  takeVolatile(): Buffer | undefined {
+    if (this.#volatile.length === 0) return undefined;
+    const piece = this.#volatile.length === 1 ? this.#volatile[0] : Buffer.concat(this.#volatile);
+    this.dropVolatile(0);
+    return piece;
+  }
+
+  /** The connection is gone, and with it what was at most once. */
+  dropVolatile(counted = this.#volatile.length): void {
+    this.#counters.volatileDropped += counted;
+    this.#volatile = [];
+    this.#volatileBytes = 0;
+  }
+
+  /**
+   * The other side's limits are known now. What was queued before and is larger than it accepts can never be
+   * delivered: it is taken back, its sender is told, and the connection lives.
+   */
+  agree(theirs: WireLimits): void {
+    const before = this.#sendLimits;
+    const after = sendLimits(this.#limits, theirs);
+    this.#sendLimits = after;
+    const sameOrMore =
+      after.maxFrameBytes >= before.maxFrameBytes &&
+      after.payload.maxDepth >= before.payload.maxDepth &&
+      after.payload.maxValues >= before.payload.maxValues;
+    if (sameOrMore) return;
+    const refused: Array<{ seq: number; error: NyotaError }> = [];
+    this.outbox.forEachUnsent((seq, frame) => {
+      const error = this.#refusal(frame);
+      if (error !== undefined) refused.push({ seq, error });
+    });
+    for (const { seq, error } of refused) this.#takeBack(seq, error);
+  }
+
+  /**
+   * For a new session after the old one was lost: what was never handled goes along, under new numbers.
+   *
+   * @param handled up to where the other side is known to have handled; undefined where it can't be known
+   * @param first puts in what must come before everything that goes along
+   */
+  restart(handled: number | undefined, error: NyotaError, first: () => void): Carried {
+    const { outbox } = this;
+    const acked = outbox.ackedSeq;
+    const lastDelivered = handled ?? outbox.sentSeq;
+    let uncertain = 0;
+    const kept: Array<{ seq: number; type: number; flags: number; body: Buffer }> = [];
+    outbox.forEach((seq, frame) => {
+      const type = frame[LENGTH_BYTES];
+      if (type !== FrameType.EVENT && type !== FrameType.REQUEST) return;
+      if (seq > lastDelivered) {
+        const flags = (frame[LENGTH_BYTES + 1] ?? 0) & ~Flag.SEQ;
+        kept.push({ seq, type, flags, body: Buffer.from(frame.subarray(SEQUENCED_HEADER_BYTES)) });
+      } else if (handled === undefined && seq > acked) {
+        uncertain++;
+      }
+    });
+    outbox.clear();
+    first();
+    const numbers = new Map<number, number>();
+    for (const { seq, type, flags, body } of kept) {
+      numbers.set(seq, outbox.append(type as FrameType, flags, body));
+    }
+    this.deliveries.renumber(numbers, handled ?? acked, error);
+    this.requests.renumber(numbers, error);
+    this.#maybeDrain();
+    return { uncertain };
+  }
+
+  get nextDeadline(): number {
+    return Math.min(this.deliveries.nextDeadline, this.requests.nextDeadline);
+  }
+
+  tick(now: number): void {
+    this.#counters.expired += this.deliveries.tick(now);
+    for (const request of this.requests.takeExpired(now)) {
+      const error = new NyotaError(
+        'NYOTA_TIMEOUT',
+        `no reply to the request '${printable(request.event)}' in time`,
+      );
+      if (!this.deliveries.withdraw(request.seq, error)) {
+        this.append(FrameType.CANCEL, 0, encodePrepared([request.id, error.code]));
+      }
+      request.settle(error);
+      this.#actions.settled();
+    }
+  }
+
+  end(error: NyotaError): void {
+    this.outbox.clear();
+    this.dropVolatile();
+    this.deliveries.fail(error);
+    this.requests.fail(error);
+  }
+
+  /** Checks a part of a body, counting what lies around it. */
+  #prepare(value: unknown, root: string, aroundValues: number): unknown {
+    return prepare(value, this.#sendLimits.payload, root, 1, aroundValues);
+  }
+
+  #track(seq: number, options: DeliveryOptions): void {
+    this.deliveries.add(seq, options);
+    if (options.expiresAt !== undefined || options.deadline !== undefined) this.#actions.rearm();
+  }
+
+  #failRequest(id: number, error: NyotaError): void {
+    this.requests.take(id)?.settle(error);
+  }
+
+  #belowHighWater(): boolean {
+    if (this.outbox.bytes <= this.#limits.highWaterBytes) return true;
+    this.#wantsDrain = true;
+    return false;
+  }
+
+  #maybeDrain(): void {
+    if (!this.#wantsDrain || this.outbox.bytes > this.#limits.highWaterBytes / 2) return;
+    this.#wantsDrain = false;
+    this.#actions.drain();
+  }
+
+  #assertFrame(bodyBytes: number): void {
+    const frameBytes = SEQUENCED_HEADER_BYTES - LENGTH_BYTES + bodyBytes;
+    const { maxFrameBytes } = this.#sendLimits;
+    if (frameBytes > maxFrameBytes) throw tooLarge(frameBytes, maxFrameBytes);
+  }
+
+  #refusal(frame: Buffer): NyotaError | undefined {
+    const { maxFrameBytes, payload } = this.#sendLimits;
+    if (frame.length - LENGTH_BYTES > maxFrameBytes)
+      return tooLarge(frame.length - LENGTH_BYTES, maxFrameBytes);
+    try {
+      if (frame.length > SEQUENCED_HEADER_BYTES)
+        scanPayload(frame, SEQUENCED_HEADER_BYTES, frame.length, payload);
+      return undefined;
+    } catch (error) {
+      return new NyotaError('NYOTA_PAYLOAD_TOO_COMPLEX', 'the other side accepts no such payload', {
+        cause: error,
+      });
+    }
+  }
+
+  #takeBack(seq: number, error: NyotaError): void {
+    const request = this.requests.find(seq);
+    if (!this.deliveries.withdraw(seq, error)) return;
+    if (request !== undefined) this.requests.take(request.id)?.settle(error);
+    else this.#actions.report(error);
+  }
+}
+
+function tooLarge(bytes: number, limit: number): NyotaError {
+  return new NyotaError(
+    'NYOTA_FRAME_TOO_LARGE',
+    `the message is ${bytes} bytes long, and both sides take at most ${limit} (maxFrameBytes)`,
+  );
+}
+
+function asError(thrown: unknown): Error {
+  return thrown instanceof Error
+    ? thrown
+    : new Error(typeof thrown === 'string' ? thrown : `the handler threw ${String(thrown)}`);
+}
+
+/** The error that stands in for a reply which can't be sent: its name, message and code only. */
+function briefError(error: unknown): Error {
+  const { name, message } = asError(error);
+  const brief = new Error(printable(message));
+  brief.name = name;
+  const code: unknown = (error as { code?: unknown }).code;
+  return typeof code === 'string' ? Object.assign(brief, { code }) : brief;
+}
+
+/** An error from the wire; one of nyota's own codes becomes a NyotaError again. */
+function asLocalError(value: unknown): Error {
+  if (!(value instanceof Error)) return new Error('the handler failed', { cause: value });
+  const code: unknown = (value as { code?: unknown }).code;
+  return value.name === 'NyotaError' && isErrorCode(code) ? new NyotaError(code, value.message) : value;
+}

@@ -1,0 +1,390 @@
+/**
+ * One side of a session: what it sends is kept until it is handled there, what it receives is dispatched once
+ * and in order, however often the connection is cut. Pure: time, listeners and the connection are on the
+ * other side of `SessionActions`; a connection pulls what is to be written.
+ *
+ *              attach                       detach
+ *   detached ---------> attached (n) ------------------> detached
+ *                          |    ^ attach: generation n+1
+ *                          `----´
+ *   any state -- end --> ended
+ *
+ * A connection is known by its generation; what an old one still says is ignored.
+ */
+import { NyotaError } from '../errors.js';
+import type { Limits } from '../options.js';
+import { Flag, FrameType } from '../protocol/constants.js';
+import { encodeFrame } from '../protocol/frame-encoder.js';
+import { encodePing, encodePong, parsePing, parsePong, type WireLimits } from '../protocol/messages.js';
+import { decodePayload } from '../protocol/payload.js';
+import { Dispatcher, type FrameView } from './dispatcher.js';
+import { FloodMeter } from './flood-meter.js';
+import { Heartbeat } from './heartbeat.js';
+import { type Carried, Sender } from './sender.js';
+import type { SessionActions } from './session-actions.js';
+import { SessionCounters } from './session-counters.js';
+import { ReplicaEndpoint, SequencerEndpoint, type StoreEndpoint, type StoreHost } from './store-endpoint.js';
+
+export type Role = 'client' | 'server';
+
+export type CoreState =
+  | { readonly is: 'detached' }
+  | { readonly is: 'attached'; readonly generation: number }
+  | { readonly is: 'ended'; readonly error: NyotaError };
+
+/** What exists only while a connection is attached. */
+interface Attachment {
+  readonly heartbeat: Heartbeat;
+  readonly flood: FloodMeter;
+  readonly pingIntervalMs: number;
+  /** Control frames to be written before anything else. */
+  control: Buffer[];
+  /** The highest number that had been sent before: up to it, what goes out is a replay. */
+  readonly replayUpTo: number;
+  /** The other side said that it does not read for now. */
+  peerPaused: boolean;
+}
+
+const DETACHED: CoreState = { is: 'detached' };
+
+export class SessionCore {
+  readonly limits: Limits;
+  readonly counters = new SessionCounters();
+  readonly sender: Sender;
+  readonly dispatcher: Dispatcher;
+  readonly store: StoreEndpoint;
+  readonly #actions: SessionActions;
+  #state: CoreState = DETACHED;
+  #attachment: Attachment | undefined;
+  #generation = 0;
+  #roundTripMs: number | undefined;
+
+  constructor(role: Role, limits: Limits, actions: SessionActions) {
+    this.limits = limits;
+    this.#actions = actions;
+    this.sender = new Sender(limits, actions, this.counters);
+    this.dispatcher = new Dispatcher(limits, actions, this.#dispatcherHost(), this.counters);
+    const host = this.#storeHost();
+    this.store = role === 'server' ? new SequencerEndpoint(host) : new ReplicaEndpoint(host);
+  }
+
+  get state(): CoreState {
+    return this.#state;
+  }
+
+  /** True while frames that an earlier connection had been handed are going out again. */
+  get replaying(): boolean {
+    return this.#attachment !== undefined && this.sender.outbox.cursorSeq < this.#attachment.replayUpTo;
+  }
+
+  /** Smoothed, in ms; undefined before the first measurement. */
+  get roundTripMs(): number | undefined {
+    return this.#attachment?.heartbeat.roundTripMs ?? this.#roundTripMs;
+  }
+
+  /** The other side has said that it pauses: that it does not read is no sign of death. */
+  get peerPaused(): boolean {
+    return this.#attachment?.peerPaused === true;
+  }
+
+  /** True when everything sent is handled there, and nothing runs here. */
+  get quiet(): boolean {
+    return this.sender.outbox.frames === 0 && this.dispatcher.idle;
+  }
+
+  assertLive(): void {
+    if (this.#state.is === 'ended') throw this.#state.error;
+  }
+
+  /**
+   * What a handshake must hold for this session to go on: neither side may know less than it once did, nor more
+   * than it was told (DESIGN.md, rule 5). Changes nothing.
+   *
+   * @param received what the other side has received of ours
+   */
+  diverged(received: number): NyotaError | undefined {
+    const { outbox } = this.sender;
+    if (received >= outbox.ackedSeq && received <= outbox.sentSeq) return undefined;
+    return new NyotaError(
+      'NYOTA_DIVERGED',
+      `the other side says it received up to ${received}, but ${outbox.sentSeq} were sent and ${outbox.ackedSeq} acknowledged`,
+    );
+  }
+
+  /**
+   * A connection has shaken hands. Returns its generation, by which all its later calls are known.
+   * The caller has asked `diverged` before.
+   */
+  attach(theirs: WireLimits, received: number): number {
+    const now = this.#actions.now();
+    const { outbox } = this.sender;
+    if (this.#generation > 0) this.counters.reconnects++;
+    this.sender.agree(theirs);
+    outbox.rewind(received);
+    const replayUpTo = outbox.sentSeq;
+    this.counters.replayed += replayUpTo - outbox.cursorSeq;
+    this.dispatcher.inbox.acknowledgeAgain();
+    const heartbeat = new Heartbeat(this.limits, now);
+    this.#attachment = {
+      heartbeat,
+      flood: new FloodMeter(theirs.pingIntervalMs),
+      pingIntervalMs: theirs.pingIntervalMs,
+      control: [],
+      replayUpTo,
+      peerPaused: false,
+    };
+    this.#state = { is: 'attached', generation: ++this.#generation };
+    if (!this.dispatcher.reading) {
+      heartbeat.setReading(false, theirs.pingIntervalMs, now);
+      this.#actions.setReading(false);
+    }
+    this.#actions.wake();
+    this.#actions.rearm();
+    return this.#generation;
+  }
+
+  /** The connection is gone. False where a newer one has taken its place, or the session has ended. */
+  detach(generation: number): boolean {
+    if (!this.#isCurrent(generation)) return false;
+    this.#roundTripMs = this.roundTripMs;
+    this.#attachment = undefined;
+    this.#state = DETACHED;
+    this.sender.dropVolatile();
+    return true;
+  }
+
+  /** Bytes have arrived; `receive` follows for each frame in them, then `chunkEnd`. */
+  chunkStart(generation: number, bytes: number): boolean {
+    if (!this.#isCurrent(generation)) return false;
+    this.counters.bytesReceived += bytes;
+    this.#attachment?.heartbeat.heard(this.#actions.now());
+    return true;
+  }
+
+  /** One frame. Throws a NyotaError that must end the connection. */
+  receive(generation: number, frame: FrameView): void {
+    if (!this.#isCurrent(generation)) return;
+    if (frame.ack >= 0) this.#acknowledged(frame);
+    if ((frame.flags & Flag.SEQ) !== 0) this.dispatcher.receive(frame, this.#actions.now());
+    else if (frame.type === FrameType.VOLATILE) this.dispatcher.receiveVolatile(frame);
+    else if (frame.type !== FrameType.ACK) this.#receiveControl(frame);
+  }
+
+  chunkEnd(generation: number): void {
+    if (!this.#isCurrent(generation)) return;
+    this.store.flush();
+    this.#ackMayBeDue();
+    if (this.sender.outbox.overflowing) {
+      this.#actions.fail(
+        new NyotaError('NYOTA_STALLED', 'the other side keeps asking and acknowledges nothing'),
+      );
+    }
+  }
+
+  /** The next bytes to write on the current connection; undefined when there are none. */
+  pull(generation: number): Buffer | undefined {
+    const attachment = this.#attachment;
+    if (attachment === undefined || !this.#isCurrent(generation)) return undefined;
+    const piece = this.#takeControl(attachment) ?? this.sender.outbox.take() ?? this.sender.takeVolatile();
+    if (piece !== undefined) this.counters.bytesSent += piece.length;
+    return piece;
+  }
+
+  /** Queues a control frame (CLOSE, GOAWAY) for the current connection. */
+  control(frame: Buffer): void {
+    if (this.#attachment === undefined) return;
+    this.#attachment.control.push(frame);
+    this.#actions.wake();
+  }
+
+  /** An event that is sent at most once. False where it was dropped. */
+  volatile(event: string, args: readonly unknown[]): boolean {
+    this.assertLive();
+    const body = this.sender.encodeEvent(event, args);
+    if (this.#attachment === undefined) {
+      this.counters.volatileDropped++;
+      return false;
+    }
+    const taken = this.sender.volatileEvent(body);
+    if (taken) this.#actions.wake();
+    return taken;
+  }
+
+  pause(): void {
+    this.dispatcher.pause();
+  }
+
+  resume(): void {
+    this.dispatcher.resume();
+  }
+
+  /** When `tick` has something to do; Infinity if never. */
+  get nextDeadline(): number {
+    const { heartbeat } = this.#attachment ?? {};
+    const ackAt = heartbeat === undefined ? Number.POSITIVE_INFINITY : this.dispatcher.inbox.ackDueAt;
+    return Math.min(
+      ackAt,
+      heartbeat?.nextDeadline ?? Number.POSITIVE_INFINITY,
+      this.sender.nextDeadline,
+      this.dispatcher.nextDeadline,
+      this.store.nextDeadline,
+    );
+  }
+
+  /** Does what time alone brings. */
+  tick(): void {
+    if (this.#state.is === 'ended') return;
+    const now = this.#actions.now();
+    this.sender.tick(now);
+    this.dispatcher.tick(now);
+    this.store.tick(now);
+    this.#ackMayBeDue();
+    const attachment = this.#attachment;
+    if (attachment === undefined) return;
+    const pulse = attachment.heartbeat.tick(now);
+    if (pulse === 'dead') {
+      const silence = this.limits.pingIntervalMs + this.limits.pingTimeoutMs;
+      this.#actions.fail(
+        new NyotaError('NYOTA_PING_TIMEOUT', `nothing was heard of the other side for ${silence} ms`),
+      );
+    } else if (pulse === 'ping') {
+      this.control(this.#ping(attachment, now));
+    }
+  }
+
+  /**
+   * The session is over at the other side and a new one begins here (clients only). What was never handled goes
+   * along, the store's content before it.
+   *
+   * @param handled up to where the other side is known to have handled; undefined where it can't be known
+   */
+  restart(handled: number | undefined, error: NyotaError, carryStore: boolean): Carried {
+    this.#attachment = undefined;
+    this.#state = DETACHED;
+    this.sender.dropVolatile();
+    const carried = this.sender.restart(handled, error, () => {
+      if (!(this.store instanceof ReplicaEndpoint)) return;
+      if (carryStore) this.store.carry(error);
+      else this.store.clear(error);
+    });
+    this.dispatcher.reset(error);
+    return carried;
+  }
+
+  /** The session is over. Everything that waits is settled with the error. */
+  end(error: NyotaError): void {
+    if (this.#state.is === 'ended') return;
+    this.#attachment = undefined;
+    this.#state = { is: 'ended', error };
+    this.dispatcher.end(error);
+    this.sender.end(error);
+    this.store.fail(error);
+  }
+
+  #isCurrent(generation: number): boolean {
+    return this.#state.is === 'attached' && this.#state.generation === generation;
+  }
+
+  #acknowledged(frame: FrameView): void {
+    if (frame.ack > this.sender.outbox.cursorSeq) {
+      throw new NyotaError(
+        'NYOTA_DIVERGED',
+        `the other side acknowledges frame ${frame.ack}, and only ${this.sender.outbox.cursorSeq} were sent`,
+      );
+    }
+    if (this.sender.acknowledged(frame.ack)) this.store.acknowledged(frame.ack);
+    else if (frame.type === FrameType.ACK) this.#countControl();
+  }
+
+  #receiveControl(frame: FrameView): void {
+    this.#countControl();
+    const attachment = this.#attachment;
+    if (attachment === undefined) return;
+    const now = this.#actions.now();
+    if (frame.type === FrameType.PING) {
+      const { id, paused } = parsePing(this.#body(frame));
+      attachment.peerPaused = paused;
+      this.control(encodeFrame(FrameType.PONG, {}, encodePong({ id })));
+    } else if (frame.type === FrameType.PONG) {
+      attachment.heartbeat.pong(parsePong(this.#body(frame)).id, now);
+    } else if ((frame.flags & Flag.OPTIONAL) === 0) {
+      throw new NyotaError(
+        'NYOTA_UNKNOWN_FRAME',
+        `no frame of type 0x${frame.type.toString(16)} belongs here`,
+      );
+    }
+  }
+
+  #body(frame: FrameView): unknown {
+    return decodePayload(frame.source, frame.start, frame.end, this.limits);
+  }
+
+  #countControl(): void {
+    this.#attachment?.flood.count(this.#actions.now());
+  }
+
+  #ping(attachment: Attachment, now: number): Buffer {
+    const id = attachment.heartbeat.ping(now);
+    return encodeFrame(FrameType.PING, {}, encodePing({ id, paused: !this.dispatcher.reading }));
+  }
+
+  /** Control frames and the acknowledgement as one piece. An ack goes along with whatever else is written. */
+  #takeControl(attachment: Attachment): Buffer | undefined {
+    const { inbox } = this.dispatcher;
+    const { control } = attachment;
+    const alongside = control.length > 0 || this.sender.outbox.unsentBytes > 0;
+    if (inbox.ackDue(this.#actions.now()) || (alongside && inbox.ackable > inbox.ackSent)) {
+      const ack = encodeFrame(FrameType.ACK, { ack: inbox.takeAck() });
+      if (control.length === 0) return ack;
+      control.unshift(ack);
+    }
+    if (control.length === 0) return undefined;
+    attachment.control = [];
+    return control.length === 1 ? control[0] : Buffer.concat(control);
+  }
+
+  #ackMayBeDue(): void {
+    if (this.#attachment === undefined) return;
+    const { inbox } = this.dispatcher;
+    if (inbox.ackDue(this.#actions.now())) this.#actions.wake();
+    else if (inbox.ackDueAt !== Number.POSITIVE_INFINITY) this.#actions.rearm();
+  }
+
+  #dispatcherHost() {
+    return {
+      reply: (id: number, ok: boolean, value: unknown) => this.sender.reply(id, ok, value),
+      replied: (id: number, ok: boolean, value: unknown) => this.sender.replied(id, ok, value),
+      storeFrame: (type: number, seq: number, body: unknown) => this.store.receive(type, seq, body),
+      readingChanged: (reading: boolean) => {
+        const attachment = this.#attachment;
+        if (attachment === undefined) return;
+        const now = this.#actions.now();
+        attachment.heartbeat.setReading(reading, attachment.pingIntervalMs, now);
+        // Tells the other side at once, so that it does not take the silence for death.
+        this.control(this.#ping(attachment, now));
+        this.#actions.setReading(reading);
+        this.#actions.rearm();
+      },
+      ackMayBeDue: () => this.#ackMayBeDue(),
+    };
+  }
+
+  #storeHost(): StoreHost {
+    return {
+      now: () => this.#actions.now(),
+      assertRoom: (bytes) => {
+        this.assertLive();
+        this.sender.assertRoom(bytes);
+      },
+      append: (type, flags, payload) => this.sender.append(type, flags, payload),
+      changed: (changes, local) => {
+        if (changes.length > 0) this.#actions.changed(changes, local);
+        this.#actions.rearm();
+      },
+      conflicted: (conflicts) => {
+        if (conflicts.length > 0) this.#actions.conflicted(conflicts);
+      },
+      limits: this.limits,
+    };
+  }
+}

@@ -1,0 +1,337 @@
+/**
+ * The client's side of a shared store: what the server confirmed, with this side's own writes on top until the
+ * server has decided about them. Pure: frames are built and read by the caller.
+ *
+ *   visible value of a key = its last pending set or delete, else the confirmed value
+ *
+ * Changes that a method returns are changes of what is visible, in order: applied to a plain Map they give the
+ * visible content. A write that is confirmed changes no visible value, so it returns no change.
+ *
+ * Two things are expected of the server: changes come in the order of their revisions, and a result comes no
+ * earlier than the changes that were decided before it.
+ */
+
+import { NyotaError } from '../errors.js';
+import { Callbacks } from './callbacks.js';
+import { Entries } from './entries.js';
+import { type OpResult, type PendingOp, PendingOps } from './pending-ops.js';
+import type { Change, SetOp, StoreEntry, StoreLimits, WriteOp } from './types.js';
+import { checkKeyCount, checkOp, DEFAULT_STORE_LIMITS } from './types.js';
+
+export type { OpResult } from './pending-ops.js';
+
+/** A set or delete that had shown and was refused. */
+export interface Conflict {
+  key: string;
+  /** undefined: it was a delete. */
+  attempted: Buffer | undefined;
+  /** What the server has instead; undefined if nothing. */
+  current: StoreEntry | undefined;
+  error: NyotaError;
+}
+
+/** As a KV_RESULT says it. */
+export interface Refusal {
+  error: NyotaError;
+  current: StoreEntry | undefined;
+}
+
+export class Replica {
+  readonly #limits: StoreLimits;
+  readonly #confirmed = new Entries();
+  readonly #pending = new PendingOps();
+  readonly #callbacks = new Callbacks();
+  readonly #isIdle = () => this.#pending.size === 0;
+  /** Visible changes that no call has returned yet; see `#take`. */
+  #changes: Change[] = [];
+  #size = 0;
+  /** The last revision that a result gave to a write of ours. */
+  #resolvedRevision = 0;
+  /** No tombstone is kept for a key without pending writes: this is the highest revision of those let go. */
+  #deletedRevision = 0;
+
+  constructor(limits: StoreLimits = DEFAULT_STORE_LIMITS) {
+    this.#limits = limits;
+  }
+
+  /** The visible entry. A value that is not confirmed has the last confirmed revision of its key, 0 if none. */
+  get(key: string): StoreEntry | undefined {
+    const shown = this.#pending.key(key)?.shown;
+    if (shown === undefined) return this.#confirmed.get(key);
+    const bytes = bytesOf(shown.op);
+    return bytes === undefined ? undefined : { bytes, revision: this.confirmedRevision(key) };
+  }
+
+  has(key: string): boolean {
+    return this.#visible(key) !== undefined;
+  }
+
+  /** The visible keys: first those with a confirmed value, then those of new ones. Live, as a Map's. */
+  *keys(): IterableIterator<string> {
+    for (const key of this.#confirmed.keys()) {
+      if (this.has(key)) yield key;
+    }
+    for (const [key, { shown }] of this.#pending.keys()) {
+      if (shown?.op.kind === 'set' && !this.#confirmed.has(key)) yield key;
+    }
+  }
+
+  /** Visible entries. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** What the server has, as far as it is known here. */
+  confirmed(key: string): StoreEntry | undefined {
+    return this.#confirmed.get(key);
+  }
+
+  /** What a compare-and-set expects: 0 for a key that isn't there, also for a deleted one. */
+  confirmedRevision(key: string): number {
+    return this.#confirmed.get(key)?.revision ?? 0;
+  }
+
+  /** Writes that the server hasn't answered yet. */
+  get pending(): number {
+    return this.#pending.size;
+  }
+
+  /**
+   * To be called before the write is given a frame number: `submit` checks nothing of this.
+   *
+   * A new key is refused here while `maxKeys` keys are visible: an error at once is worth more than a value that
+   * shows and goes again. The total of bytes is left to the server.
+   * @throws NyotaError `NYOTA_STORE_LIMIT`, `NYOTA_INVALID_ARGUMENT`, `NYOTA_READ_ONLY_KEY`
+   */
+  check(op: WriteOp): void {
+    checkOp(op, this.#limits);
+    if (bytesOf(op) !== undefined && !this.has(op.key)) checkKeyCount(op.key, this.#size, this.#limits);
+  }
+
+  /**
+   * A write that was put in the outbox as frame `seq`. The value is copied. A set or delete shows at once, a
+   * compare-and-set once it is accepted.
+   * @param onResult called once: by `result`, `abandon` or `clear`. It must not throw.
+   * @returns the visible changes
+   * @throws NyotaError `NYOTA_INTERNAL` if `seq` doesn't rise
+   */
+  submit(op: WriteOp, seq: number, onResult?: (result: OpResult) => void): Change[] {
+    const last = this.#pending.tail;
+    if (last !== undefined && seq <= last.seq) {
+      throw new NyotaError(
+        'NYOTA_INTERNAL',
+        `a store write with frame number ${seq} after one with ${last.seq}`,
+      );
+    }
+    const before = this.#visible(op.key);
+    this.#pending.push({ seq, op: ownCopy(op), onResult, next: undefined }, this.confirmedRevision(op.key));
+    this.#note(op.key, before);
+    return this.#take();
+  }
+
+  /**
+   * A change on the server's side. The value is copied. One that is older than what is known of its key is ignored.
+   * @returns the visible changes: none where a pending write hides it
+   */
+  delta(change: Change): Change[] {
+    const { key } = change;
+    const before = this.#visible(key);
+    if (
+      change.revision >
+      Math.max(this.#knownRevision(key), this.#confirmed.has(key) ? 0 : this.#deletedRevision)
+    ) {
+      this.#confirm(key, change.bytes && Buffer.from(change.bytes), change.revision);
+      if (this.#pending.key(key) === undefined) this.#buryIfDeleted(key, change.revision);
+      this.#note(key, before, change.revision);
+    }
+    return this.#take();
+  }
+
+  /**
+   * The server's answer to all pending writes up to frame `upToSeq`: they are accepted, with consecutive revisions
+   * that end in `revision`. With a refusal, the write of `upToSeq` is refused and those before it are accepted;
+   * if there are none before it, `revision` says nothing.
+   *
+   * Callbacks run before this returns. Where one of them writes, that call returns the changes so far along
+   * with its own: passed on in the order of returning, changes stay in order.
+   * @throws NyotaError `NYOTA_PROTOCOL_ERROR` for an answer that no honest server gives; nothing has changed then
+   */
+  result(upToSeq: number, revision: number, refusal?: Refusal): { changes: Change[]; conflicts: Conflict[] } {
+    let next = this.#firstRevision(upToSeq, revision, refusal !== undefined);
+    const conflicts: Conflict[] = [];
+    for (
+      let head = this.#pending.head;
+      head !== undefined && head.seq <= upToSeq;
+      head = this.#pending.head
+    ) {
+      if (refusal !== undefined && head.seq === upToSeq) this.#refuse(head, refusal, conflicts);
+      else this.#accept(head, next++);
+    }
+    this.#callbacks.run(this.#isIdle);
+    return { changes: this.#take(), conflicts };
+  }
+
+  /**
+   * The writes that rebuild the visible content in the empty store of a new session: one set for each visible key,
+   * none for pending compare-and-sets. The time to live of a pending set is kept and starts anew. That of a
+   * confirmed entry is dropped: only the server that was lost knew how much of it was left.
+   *
+   * The order for a new session: `carry`, `abandon`, `clear`, then `submit` each write. What is visible is the same
+   * after it, so the changes that `clear` and those `submit`s return need not be told to anyone.
+   */
+  carry(): WriteOp[] {
+    const ops: WriteOp[] = [];
+    for (const key of this.keys()) {
+      const shown = this.#pending.key(key)?.shown?.op;
+      const bytes = this.#visible(key);
+      if (shown?.kind === 'set') ops.push(shown);
+      else if (bytes !== undefined) ops.push({ kind: 'set', key, bytes } satisfies SetOp);
+    }
+    return ops;
+  }
+
+  /** Answers every pending write with the error. The writes stay, and show, until `clear`. */
+  abandon(error: NyotaError): void {
+    this.#fail(error);
+    this.#callbacks.run(this.#isIdle);
+  }
+
+  /**
+   * Empties it, for a new store. A write that has no answer yet gets `NYOTA_SESSION_LOST`; idle callbacks are
+   * called, as nothing is pending.
+   * @returns the visible changes: a deletion of every visible key
+   */
+  clear(): Change[] {
+    this.#fail(
+      new NyotaError('NYOTA_SESSION_LOST', 'the store was emptied before the server answered this write'),
+    );
+    for (const key of this.keys()) {
+      this.#changes.push({ key, bytes: undefined, revision: this.confirmedRevision(key) });
+    }
+    this.#pending.clear();
+    this.#confirmed.clear();
+    this.#size = 0;
+    this.#resolvedRevision = 0;
+    this.#deletedRevision = 0;
+    this.#callbacks.run(this.#isIdle);
+    return this.#take();
+  }
+
+  /** Calls `fn` once, as soon as no write is pending: at once if none is. It must not throw. */
+  whenIdle(fn: () => void): void {
+    if (this.#pending.size === 0) fn();
+    else this.#callbacks.addIdle(fn);
+  }
+
+  /** The revision of the first write that a result accepts, after all that can be wrong with it was looked at. */
+  #firstRevision(upToSeq: number, revision: number, refused: boolean): number {
+    let count = refused ? 0 : 1;
+    let last = this.#pending.head;
+    for (; last !== undefined && last.seq < upToSeq; last = last.next) count++;
+    if (last?.seq !== upToSeq) {
+      throw new NyotaError(
+        'NYOTA_PROTOCOL_ERROR',
+        `a store result for frame ${upToSeq}, which waits for none`,
+      );
+    }
+    const first = revision - count + 1;
+    if (!Number.isSafeInteger(revision) || (count > 0 && first <= this.#resolvedRevision)) {
+      throw new NyotaError(
+        'NYOTA_PROTOCOL_ERROR',
+        `a store result with revision ${revision} for ${count} writes after revision ${this.#resolvedRevision}`,
+      );
+    }
+    return first;
+  }
+
+  #accept(head: PendingOp, revision: number): void {
+    const { key } = head.op;
+    const before = this.#visible(key);
+    this.#resolvedRevision = revision;
+    // A change of the server's that was decided later may have come earlier: then that one stands.
+    if (revision > this.#knownRevision(key)) this.#confirm(key, bytesOf(head.op), revision);
+    this.#leave(head, before, { accepted: true, revision });
+  }
+
+  #refuse(head: PendingOp, { error, current }: Refusal, conflicts: Conflict[]): void {
+    const { key } = head.op;
+    const before = this.#visible(key);
+    const own = current && { bytes: Buffer.from(current.bytes), revision: current.revision };
+    if (own !== undefined && own.revision > this.#knownRevision(key)) {
+      this.#confirm(key, own.bytes, own.revision);
+    }
+    if (head.op.kind !== 'compare-and-set') {
+      conflicts.push({ key, attempted: bytesOf(head.op), current: own, error });
+    }
+    this.#leave(head, before, { accepted: false, error });
+  }
+
+  /** Takes an answered write off the queue, once what was confirmed with it is in place. */
+  #leave(head: PendingOp, before: Buffer | undefined, result: OpResult): void {
+    const { key } = head.op;
+    const revision = this.#knownRevision(key);
+    this.#pending.shift();
+    if (this.#pending.key(key) === undefined) this.#buryIfDeleted(key, revision);
+    this.#note(key, before, revision);
+    const { onResult } = head;
+    if (onResult !== undefined) this.#callbacks.add(() => onResult(result));
+  }
+
+  #fail(error: NyotaError): void {
+    for (let op = this.#pending.head; op !== undefined; op = op.next) {
+      const { onResult } = op;
+      op.onResult = undefined;
+      if (onResult !== undefined) this.#callbacks.add(() => onResult({ accepted: false, error }));
+    }
+  }
+
+  #confirm(key: string, bytes: Buffer | undefined, revision: number): void {
+    if (bytes === undefined) this.#confirmed.delete(key);
+    else this.#confirmed.set(key, { bytes, revision });
+    const pending = this.#pending.key(key);
+    if (pending !== undefined) pending.revision = revision;
+  }
+
+  /** The last confirmed revision of a key, also of its deletion while writes to it are pending. */
+  #knownRevision(key: string): number {
+    return this.#pending.key(key)?.revision ?? this.confirmedRevision(key);
+  }
+
+  #buryIfDeleted(key: string, revision: number): void {
+    if (!this.#confirmed.has(key)) this.#deletedRevision = Math.max(this.#deletedRevision, revision);
+  }
+
+  #visible(key: string): Buffer | undefined {
+    const shown = this.#pending.key(key)?.shown;
+    return shown === undefined ? this.#confirmed.get(key)?.bytes : bytesOf(shown.op);
+  }
+
+  /** Records a visible change, if the value is another than `before`. `revision` is for a key that is gone. */
+  #note(key: string, before: Buffer | undefined, revision = this.confirmedRevision(key)): void {
+    const bytes = this.#visible(key);
+    if (bytes === before) return;
+    if (before === undefined) this.#size++;
+    else if (bytes === undefined) this.#size--;
+    this.#changes.push({
+      key,
+      bytes,
+      revision: bytes === undefined ? revision : this.confirmedRevision(key),
+    });
+  }
+
+  /** What no call has returned yet: a callback that calls in again gets the changes of the call that is running. */
+  #take(): Change[] {
+    const changes = this.#changes;
+    this.#changes = [];
+    return changes;
+  }
+}
+
+function bytesOf(op: WriteOp): Buffer | undefined {
+  return op.kind === 'delete' ? undefined : op.bytes;
+}
+
+function ownCopy(op: WriteOp): WriteOp {
+  if (op.kind === 'delete') return { kind: op.kind, key: op.key };
+  return { ...op, bytes: op.bytes && Buffer.from(op.bytes) } as WriteOp;
+}

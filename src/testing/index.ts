@@ -1,0 +1,27 @@
+/**
+ * The public entry `nyota/testing`: what nyota is tested with, for the tests of services that use it.
+ * docs/testing.md shows each at work. Exports by name only.
+ */
+
+export type { Clock, ClockTimer } from '../clock.js';
+export type { Direction, OneWay } from './direction.js';
+export { createFakeClock, type FakeClock, type FakeClockOptions } from './fake-clock.js';
+export {
+  type CutAfterOptions,
+  createFaultProxy,
+  type FaultProxy,
+  type FaultProxyConnection,
+  type FaultProxyEvents,
+  type FaultProxyOptions,
+  type FaultProxyTotals,
+} from './fault-proxy.js';
+export type { MemoryConnection, MemoryFaults } from './memory-connection.js';
+export {
+  createLink,
+  createMemoryNetwork,
+  type MemoryConnectOptions,
+  type MemoryNetwork,
+  type MemoryNetworkOptions,
+} from './memory-network.js';
+export type { MemoryServer, MemoryServerOptions } from './memory-server.js';
+export type { MemorySocket } from './memory-socket.js';
