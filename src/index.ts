@@ -7,6 +7,7 @@ export type { CreateConnection, TlsOptions } from './net/dial.js';
 export type { CreateServer, TlsServerOptions } from './net/listener.js';
 export type { LimitOptions } from './options.js';
 export type { CallOptions } from './peer/call-options.js';
+export type { OnAck } from './peer/calls.js';
 export { Client, type ClientState, createClient } from './peer/client.js';
 export type { Auth, ClientOptions } from './peer/client-options.js';
 export type { AnyContract, Contract } from './peer/contract.js';
@@ -18,7 +19,7 @@ export type {
   SessionEvents,
   StoreConflict,
 } from './peer/lifecycle-events.js';
-export { type HandlerContext, type OnAck, Peer } from './peer/peer.js';
+export { type HandlerContext, Peer } from './peer/peer.js';
 export type { AnyListener } from './peer/remote-emitter.js';
 export { createServer, type OnSession, Server, type ServerStats } from './peer/server.js';
 export type { Authenticate, ClientInfo, ServerOptions } from './peer/server-options.js';

@@ -9,7 +9,8 @@ import type { SocketLike } from '../net/connection.js';
 import type { Limits } from '../options.js';
 import type { RunningRequest } from '../session/incoming-requests.js';
 import type { SessionCore } from '../session/session-core.js';
-import { abortedError, type CallOptions, readCallOptions } from './call-options.js';
+import { type CallOptions, readCallOptions } from './call-options.js';
+import { Calls, type OnAck } from './calls.js';
 import { checkEventName, checkListener } from './checks.js';
 import type { Args, Names, Reply } from './contract.js';
 import { LifecycleEmitter, listenerFailed } from './lifecycle-emitter.js';
@@ -18,9 +19,6 @@ import { type AnyListener, isThenable, RemoteEmitter } from './remote-emitter.js
 import { Runtime, type RuntimeHooks } from './runtime.js';
 import { type SetOptions, SharedStore } from './shared-store.js';
 import { type PeerStats, peerStats } from './stats.js';
-
-/** Called once the other side's listeners have run and settled, or with what kept them from it. */
-export type OnAck = (error?: NyotaError) => void;
 
 /** What a request handler is given besides the arguments. */
 export interface HandlerContext<P> {
@@ -50,6 +48,7 @@ export abstract class Peer<Out, In, State, Events extends PeerEvents> implements
   readonly #quietWaiters = new Set<() => void>();
   readonly #limits: Limits;
   readonly #clock: Clock;
+  readonly #calls: Calls;
   /** For the subclasses: carries out this side of the session. */
   protected readonly runtime: Runtime;
   /** The whole of the shared store. */
@@ -59,6 +58,13 @@ export abstract class Peer<Out, In, State, Events extends PeerEvents> implements
     this.#limits = limits;
     this.#clock = clock;
     this.runtime = new Runtime(role, limits, clock, this.#hooks());
+    this.#calls = new Calls({
+      core: this.core,
+      limits,
+      clock,
+      report: (error) => this.emitLifecycle('error', error),
+      requested: () => this.runtime.reholdProcess(),
+    });
     this.store = new SharedStore<State>(
       this.core,
       () => this.id,
@@ -134,12 +140,12 @@ export abstract class Peer<Out, In, State, Events extends PeerEvents> implements
    * `NYOTA_RESERVED_EVENT`, `NYOTA_INVALID_ARGUMENT`, `NYOTA_CLOSED`; nothing is half sent
    */
   send<K extends Names<Out>>(event: K, ...args: [...Args<Out, K>, onAck?: OnAck]): boolean {
-    return this.#send({}, event, args);
+    return this.#calls.send({}, event, args);
   }
 
   /** The same as a promise, which resolves at the acknowledgement. */
   sendWithAck<K extends Names<Out>>(event: K, ...args: Args<Out, K>): Promise<void> {
-    return this.#sendWithAck({}, event, args);
+    return this.#calls.sendWithAck({}, event, args);
   }
 
   /**
@@ -147,7 +153,7 @@ export abstract class Peer<Out, In, State, Events extends PeerEvents> implements
    * `NYOTA_ABORTED`, `NYOTA_SESSION_LOST` or `NYOTA_CLOSED`. A cut in the middle is not an error.
    */
   request<K extends Names<Out>>(event: K, ...args: Args<Out, K>): Promise<Reply<Out, K>> {
-    return this.#request({}, event, args) as Promise<Reply<Out, K>>;
+    return this.#calls.request({}, event, args) as Promise<Reply<Out, K>>;
   }
 
   /** The same peer, with these options for the calls made on what it returns. */
@@ -272,9 +278,9 @@ export abstract class Peer<Out, In, State, Events extends PeerEvents> implements
 
   #with(call: Readonly<CallOptions>): this {
     const own: Record<PropertyKey, unknown> = {
-      send: (event: string, ...args: unknown[]) => this.#send(call, event, args),
-      sendWithAck: (event: string, ...args: unknown[]) => this.#sendWithAck(call, event, args),
-      request: (event: string, ...args: unknown[]) => this.#request(call, event, args),
+      send: (event: string, ...args: unknown[]) => this.#calls.send(call, event, args),
+      sendWithAck: (event: string, ...args: unknown[]) => this.#calls.sendWithAck(call, event, args),
+      request: (event: string, ...args: unknown[]) => this.#calls.request(call, event, args),
       with: (more: CallOptions) => this.#with({ ...call, ...readCallOptions(more) }),
     };
     return new Proxy(this, {
@@ -284,98 +290,6 @@ export abstract class Peer<Out, In, State, Events extends PeerEvents> implements
         return typeof value === 'function' ? value.bind(peer) : value;
       },
     });
-  }
-
-  #send(call: Readonly<CallOptions>, event: string, args: readonly unknown[]): boolean {
-    checkEventName(event);
-    const last = args[args.length - 1];
-    const onAck = typeof last === 'function' ? (last as OnAck) : undefined;
-    const values = onAck === undefined ? args : args.slice(0, -1);
-    if (call.volatile === true) {
-      if (onAck !== undefined) {
-        throw new NyotaError(
-          'NYOTA_INVALID_ARGUMENT',
-          'a volatile message is never acknowledged: it takes no onAck',
-        );
-      }
-      return this.core.volatile(event, values);
-    }
-    return this.#deliver(
-      call,
-      event,
-      values,
-      onAck === undefined ? undefined : this.#guarded(event, onAck),
-      undefined,
-    );
-  }
-
-  #sendWithAck(call: Readonly<CallOptions>, event: string, args: readonly unknown[]): Promise<void> {
-    return new Promise((resolve, reject) => {
-      checkEventName(event);
-      if (call.volatile === true) {
-        throw new NyotaError('NYOTA_INVALID_ARGUMENT', 'a volatile message is never acknowledged: use send');
-      }
-      const onAck: OnAck = (error) => (error === undefined ? resolve() : reject(error));
-      const { timeoutMs } = call;
-      const waits = timeoutMs !== undefined && timeoutMs > 0 && timeoutMs !== Number.POSITIVE_INFINITY;
-      this.#deliver(call, event, args, onAck, waits ? this.#clock.now() + timeoutMs : undefined);
-    });
-  }
-
-  #deliver(
-    { signal, ttlMs }: Readonly<CallOptions>,
-    event: string,
-    args: readonly unknown[],
-    onAck: OnAck | undefined,
-    deadline: number | undefined,
-  ): boolean {
-    this.core.assertLive();
-    if (signal?.aborted === true) throw abortedError(signal);
-    const { sender } = this.core;
-    const body = sender.encodeEvent(event, args);
-    if (onAck === undefined && ttlMs === undefined && signal === undefined) return sender.event(body);
-    const expiresAt = ttlMs === undefined ? undefined : this.#clock.now() + ttlMs;
-    return sender.event(body, { onAck, signal, expiresAt, deadline });
-  }
-
-  #request(call: Readonly<CallOptions>, event: string, args: readonly unknown[]): Promise<unknown> {
-    return new Promise((resolve, reject) => {
-      checkEventName(event);
-      this.core.assertLive();
-      const { signal, ttlMs } = call;
-      if (signal?.aborted === true) throw abortedError(signal);
-      if (call.volatile === true && !this.connected) {
-        throw new NyotaError(
-          'NYOTA_NOT_CONNECTED',
-          'there is no connection, and a volatile request does not wait for one',
-        );
-      }
-      const timeoutMs = call.timeoutMs ?? this.#limits.requestTimeoutMs;
-      const options = {
-        timeoutMs: timeoutMs === 0 ? Number.POSITIVE_INFINITY : timeoutMs,
-        expiresAt: ttlMs === undefined ? undefined : this.#clock.now() + ttlMs,
-      };
-      const abort = (): void => this.core.sender.cancelRequest(id, abortedError(signal as AbortSignal));
-      const id = this.core.sender.request(event, args, options, (error, reply) => {
-        signal?.removeEventListener('abort', abort);
-        if (error === undefined) resolve(reply);
-        else reject(error);
-      });
-      signal?.addEventListener('abort', abort);
-      this.runtime.reholdProcess();
-    });
-  }
-
-  /** A user's callback that throws is reported; it may not end the connection. */
-  #guarded(event: string, onAck: OnAck): OnAck {
-    return (error) => {
-      try {
-        if (error === undefined) onAck();
-        else onAck(error);
-      } catch (cause) {
-        this.emitLifecycle('error', listenerFailed(`the acknowledgement of ${event}`, cause));
-      }
-    };
   }
 
   #handle(

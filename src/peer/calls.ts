@@ -1,0 +1,117 @@
+/**
+ * The calls of a peer: `send`, `sendWithAck`, `request`, each with the options that `with` may have set.
+ */
+import type { Clock } from '../clock.js';
+import { NyotaError } from '../errors.js';
+import type { Limits } from '../options.js';
+import type { SessionCore } from '../session/session-core.js';
+import { abortedError, type CallOptions } from './call-options.js';
+import { checkEventName } from './checks.js';
+import { listenerFailed } from './lifecycle-emitter.js';
+
+/** Called once the other side's listeners have run and settled, or with what kept them from it. */
+export type OnAck = (error?: NyotaError) => void;
+
+export interface CallsHost {
+  readonly core: SessionCore;
+  readonly limits: Limits;
+  readonly clock: Clock;
+  report(error: NyotaError): void;
+  /** A request waits for its reply: the process may have to. */
+  requested(): void;
+}
+
+export class Calls {
+  readonly #host: CallsHost;
+
+  constructor(host: CallsHost) {
+    this.#host = host;
+  }
+
+  send(call: Readonly<CallOptions>, event: string, args: readonly unknown[]): boolean {
+    checkEventName(event);
+    const last = args[args.length - 1];
+    const onAck = typeof last === 'function' ? (last as OnAck) : undefined;
+    const values = onAck === undefined ? args : args.slice(0, -1);
+    if (call.volatile === true) {
+      if (onAck !== undefined) {
+        throw new NyotaError(
+          'NYOTA_INVALID_ARGUMENT',
+          'a volatile message is never acknowledged: it takes no onAck',
+        );
+      }
+      return this.#host.core.volatile(event, values);
+    }
+    return this.#deliver(call, event, values, onAck && this.#guarded(event, onAck), undefined);
+  }
+
+  sendWithAck(call: Readonly<CallOptions>, event: string, args: readonly unknown[]): Promise<void> {
+    return new Promise((resolve, reject) => {
+      checkEventName(event);
+      if (call.volatile === true) {
+        throw new NyotaError('NYOTA_INVALID_ARGUMENT', 'a volatile message is never acknowledged: use send');
+      }
+      const onAck: OnAck = (error) => (error === undefined ? resolve() : reject(error));
+      const { timeoutMs } = call;
+      const waits = timeoutMs !== undefined && timeoutMs > 0 && timeoutMs !== Number.POSITIVE_INFINITY;
+      this.#deliver(call, event, args, onAck, waits ? this.#host.clock.now() + timeoutMs : undefined);
+    });
+  }
+
+  request(call: Readonly<CallOptions>, event: string, args: readonly unknown[]): Promise<unknown> {
+    const { core, limits, clock } = this.#host;
+    return new Promise((resolve, reject) => {
+      checkEventName(event);
+      core.assertLive();
+      const { signal, ttlMs } = call;
+      if (signal?.aborted === true) throw abortedError(signal);
+      if (call.volatile === true && core.state.is !== 'attached') {
+        throw new NyotaError(
+          'NYOTA_NOT_CONNECTED',
+          'there is no connection, and a volatile request does not wait for one',
+        );
+      }
+      const timeoutMs = call.timeoutMs ?? limits.requestTimeoutMs;
+      const options = {
+        timeoutMs: timeoutMs === 0 ? Number.POSITIVE_INFINITY : timeoutMs,
+        expiresAt: ttlMs === undefined ? undefined : clock.now() + ttlMs,
+      };
+      const abort = (): void => core.sender.cancelRequest(id, abortedError(signal as AbortSignal));
+      const id = core.sender.request(event, args, options, (error, reply) => {
+        signal?.removeEventListener('abort', abort);
+        if (error === undefined) resolve(reply);
+        else reject(error);
+      });
+      signal?.addEventListener('abort', abort);
+      this.#host.requested();
+    });
+  }
+
+  #deliver(
+    { signal, ttlMs }: Readonly<CallOptions>,
+    event: string,
+    args: readonly unknown[],
+    onAck: OnAck | undefined,
+    deadline: number | undefined,
+  ): boolean {
+    const { core, clock } = this.#host;
+    core.assertLive();
+    if (signal?.aborted === true) throw abortedError(signal);
+    const body = core.sender.encodeEvent(event, args);
+    if (onAck === undefined && ttlMs === undefined && signal === undefined) return core.sender.event(body);
+    const expiresAt = ttlMs === undefined ? undefined : clock.now() + ttlMs;
+    return core.sender.event(body, { onAck, signal, expiresAt, deadline });
+  }
+
+  /** A user's callback that throws is reported; it may not end the connection. */
+  #guarded(event: string, onAck: OnAck): OnAck {
+    return (error) => {
+      try {
+        if (error === undefined) onAck();
+        else onAck(error);
+      } catch (cause) {
+        this.#host.report(listenerFailed(`the acknowledgement of ${event}`, cause));
+      }
+    };
+  }
+}
