@@ -53,6 +53,7 @@ export const ERROR_CODES = {
   NYOTA_SEQUENCE_GAP: 'backoff',
   NYOTA_CONTROL_FLOOD: 'backoff',
   NYOTA_SERVER_BUSY: 'backoff',
+  NYOTA_STORE_FAILED: 'backoff',
   NYOTA_INTERNAL: 'backoff',
   NYOTA_TOO_MANY_SESSIONS: 'elsewhere',
   NYOTA_SERVER_CLOSING: 'elsewhere',

@@ -17,7 +17,7 @@ export interface LimitOptions {
   highWaterBytes?: number;
   /** From the first byte to a finished handshake, TLS included. Default 10 000. */
   handshakeTimeoutMs?: number;
-  /** Silence after which this side asks for a sign of life. Default 15 000. */
+  /** How often this side asks for a sign of life. Default 15 000. */
   pingIntervalMs?: number;
   /** How long it then waits before it takes the connection for dead. Default 10 000. */
   pingTimeoutMs?: number;

@@ -125,6 +125,9 @@ export class Connection {
   /** Stops or starts reading; TCP's window does the rest. */
   setReading(reading: boolean): void {
     this.#reading = reading;
+    // A frame that stays partial because we do not read is nobody's fault.
+    this.#partialSince = Number.POSITIVE_INFINITY;
+    if (reading) this.#notePartial(true);
     if (reading && !this.#held) this.socket.resume();
     else this.socket.pause();
   }
@@ -248,7 +251,7 @@ export class Connection {
   }
 
   #notePartial(progress: boolean): void {
-    if (this.decoder.partialBytes === 0) this.#partialSince = Number.POSITIVE_INFINITY;
+    if (this.decoder.partialBytes === 0 || !this.#reading) this.#partialSince = Number.POSITIVE_INFINITY;
     else if (progress || this.#partialSince === Number.POSITIVE_INFINITY) {
       this.#partialSince = this.#options.clock.now();
     }

@@ -7,11 +7,12 @@ import type { Clock } from '../clock.js';
 import { NyotaError } from '../errors.js';
 import { Connection, type ConnectionReader, type SocketLike } from '../net/connection.js';
 import type { Limits } from '../options.js';
-import { FrameType } from '../protocol/constants.js';
+import { FrameType, LENGTH_BYTES, MAX_HANDSHAKE_FRAME_BYTES } from '../protocol/constants.js';
 import { encodeFrame } from '../protocol/frame-encoder.js';
 import {
   encodeOpen,
   type OpenMessage,
+  parseClose,
   parseReject,
   parseWelcome,
   type RejectMessage,
@@ -44,8 +45,15 @@ export interface ClientHandshake {
 }
 
 /** Resolves once `welcomed` has run. Rejects with a NyotaError, or a `Rejected` where the server said no. */
-export function shakeHands(handshake: ClientHandshake): Promise<void> {
+export async function shakeHands(handshake: ClientHandshake): Promise<void> {
   const { socket, limits, clock, signal } = handshake;
+  let open: Buffer;
+  try {
+    open = openFrame(handshake.open);
+  } catch (error) {
+    socket.destroy();
+    throw error;
+  }
   return new Promise((resolve, reject) => {
     let outcome: unknown;
     const finish = (act: () => void): void => {
@@ -63,7 +71,7 @@ export function shakeHands(handshake: ClientHandshake): Promise<void> {
           outcome = new Rejected(parseReject(body()));
           connection.end(undefined);
         } else if (frame.type === FrameType.CLOSE) {
-          outcome = new Rejected({ ...parseReject([...(body() as unknown[]), null, null]) });
+          outcome = new Rejected({ ...parseClose(body()), received: undefined, sent: undefined });
           connection.end(undefined);
         } else {
           throw new NyotaError(
@@ -89,8 +97,18 @@ export function shakeHands(handshake: ClientHandshake): Promise<void> {
     const onAbort = (): void =>
       connection.destroy(signal.reason instanceof NyotaError ? signal.reason : undefined);
     const connection = new Connection(socket, reader, { ...limits, clock });
-    connection.write(encodeFrame(FrameType.OPEN, {}, encodeOpen(handshake.open)));
+    connection.write(open);
     signal.addEventListener('abort', onAbort);
     if (signal.aborted) onAbort();
   });
+}
+
+/** @throws NyotaError where the credentials can't travel, or are larger than any server takes */
+function openFrame(open: OpenMessage): Buffer {
+  const frame = encodeFrame(FrameType.OPEN, {}, encodeOpen(open));
+  if (frame.length - LENGTH_BYTES <= MAX_HANDSHAKE_FRAME_BYTES) return frame;
+  throw new NyotaError(
+    'NYOTA_FRAME_TOO_LARGE',
+    `the credentials make a handshake of ${frame.length} bytes, and a server takes at most ${MAX_HANDSHAKE_FRAME_BYTES}`,
+  );
 }

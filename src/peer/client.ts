@@ -64,7 +64,9 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
   #goal: Goal = 'stay';
   #dialling: Dialling = 'idle';
   #resumed = false;
+  /** Which of the servers is next; grows with each that failed. */
   #server = 0;
+  #goingAway = false;
   /** For the first connection, where the user brought it. */
   #socket: SocketLike | undefined;
   #connectedAt = 0;
@@ -167,8 +169,8 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
   }
 
   protected override sideFrame(type: number): boolean {
-    // The server is going: the next attempt is for another one. This connection serves until it ends.
-    if (type === FrameType.GOAWAY) this.#server++;
+    // The server is going, and says so again when it closes. This connection serves until then.
+    if (type === FrameType.GOAWAY) this.#goingAway = true;
     return type === FrameType.GOAWAY;
   }
 
@@ -176,7 +178,8 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
     const { clock } = this.#options;
     const lived = this.#progress > this.#progressAtConnect || clock.now() - this.#connectedAt >= LIVED_MS;
     this.#connector.lost(lived, error);
-    if (error?.retry === 'elsewhere') this.#server++;
+    if (this.#goingAway || error?.retry === 'elsewhere') this.#server++;
+    this.#goingAway = false;
     if (error?.retry === 'new-session') this.#sessionLost(error, undefined, undefined);
     this.emitLifecycle('disconnect', error);
     // A listener may have decided otherwise, or connected again already.
@@ -288,7 +291,8 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
         welcomed: (connection, message) => this.#welcomed(connection, message),
       });
     } catch (error) {
-      this.#server++;
+      // One that only has lost the session is the right one for a new session.
+      if (!(error instanceof Rejected && error.error.retry === 'new-session')) this.#server++;
       throw error;
     }
   }

@@ -17,7 +17,7 @@ export interface Gap {
   /** Messages of this side's that were sent, and of which nobody can tell whether they were handled. */
   readonly uncertain: number;
   /**
-   * Messages of the server's that were certainly lost. Where the server has no memory of the session (`reason.code`
+   * Messages of the server's that were certainly lost, replies and store changes among them. Where the server has no memory of the session (`reason.code`
    * is `NYOTA_SESSION_UNKNOWN`) it can't be counted, and is 0.
    */
   readonly lost: number;

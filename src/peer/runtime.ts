@@ -200,7 +200,9 @@ export class Runtime implements SessionActions {
             parseClose(decodePayload(frame.source, frame.start, frame.end, this.core.limits)),
           );
           connection.end(undefined, said);
-        } else if (!this.#hooks.sideFrame(frame)) {
+        } else if (this.#hooks.sideFrame(frame)) {
+          this.core.countControl(generation);
+        } else {
           this.core.receive(generation, frame);
         }
       },

@@ -94,7 +94,7 @@ export function readServerOptions(options: ServerOptions): ResolvedServerOptions
   }
   if (
     store !== undefined &&
-    (typeof store !== 'object' || store === null || typeof store.bury !== 'function')
+    (typeof store !== 'object' || store === null || typeof store.end !== 'function')
   ) {
     throw invalidOption('store', 'a SessionStore', store);
   }

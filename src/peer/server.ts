@@ -320,9 +320,12 @@ export class Server<C = AnyContract> implements AsyncDisposable {
     if (reason.code === 'NYOTA_SESSION_EXPIRED') this.#counts.sessionsExpired++;
     const { store, clock } = this.#options;
     const failed = (cause: unknown): void =>
-      this.#lifecycle.emit('error', new NyotaError('NYOTA_INTERNAL', 'the session store failed', { cause }));
+      this.#lifecycle.emit(
+        'error',
+        new NyotaError('NYOTA_STORE_FAILED', 'the session store failed', { cause }),
+      );
     try {
-      Promise.resolve(store.bury(id, { code: reason.code, ...numbers }, clock.now())).catch(failed);
+      Promise.resolve(store.end(id, 0, { code: reason.code, ...numbers }, clock.now())).catch(failed);
     } catch (cause) {
       failed(cause);
     }

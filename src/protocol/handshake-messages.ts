@@ -37,7 +37,7 @@ export interface OpenMessage {
   secret: Buffer;
   /** Whether there is a session to come back to. */
   resume: boolean;
-  /** The last sequence number received and settled. */
+  /** The last sequence number received, settled or not: what comes behind it is sent. */
   received: number;
   limits: WireLimits;
   /** Credentials for the server's `authenticate`: any value. */
@@ -76,7 +76,7 @@ export interface WelcomeMessage {
   sessionId: string;
   /** Whether it is the session that the client came back to. */
   resumed: boolean;
-  /** The last sequence number received and settled. */
+  /** The last sequence number received, settled or not: what comes behind it is sent. */
   received: number;
   limits: WireLimits;
 }
@@ -110,7 +110,7 @@ export interface CloseMessage {
 
 /** Server to client, the other answer to OPEN: `[code, message, retry, retryAfterMs, received, sent]`. */
 export interface RejectMessage extends CloseMessage {
-  /** What the server last received and settled of a session that is gone; undefined where it can't tell. */
+  /** Up to where the server has dispatched the messages of a session that is gone; undefined where it can't tell. */
   received: number | undefined;
   /** What the server last sent in it; undefined where it can't tell. */
   sent: number | undefined;

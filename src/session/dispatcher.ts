@@ -17,6 +17,7 @@ import { Inbox } from './inbox.js';
 import { IncomingRequests, type RunningRequest } from './incoming-requests.js';
 import type { SessionActions } from './session-actions.js';
 import type { SessionCounters } from './session-counters.js';
+import { parseStoreFrame, type StoreFrame } from './store-frames.js';
 
 /** A frame as the decoder shows it; valid during the call only. */
 export interface FrameView {
@@ -37,9 +38,11 @@ export interface DispatcherHost {
   reply(id: number, ok: boolean, value: unknown): void;
   /** A reply to a request of this side's. */
   replied(id: number, ok: boolean, value: unknown): void;
-  storeFrame(type: number, seq: number, body: unknown): void;
+  storeFrame(frame: StoreFrame, seq: number): void;
   /** Reading was stopped or started: the heartbeat wants to know. */
   readingChanged(reading: boolean): void;
+  /** A frame came again. An honest peer sends few of them. */
+  duplicate(): void;
   /** Something settled outside of a received chunk: an ack may be due. */
   ackMayBeDue(): void;
 }
@@ -104,6 +107,7 @@ export class Dispatcher {
         throw new NyotaError('NYOTA_SEQUENCE_GAP', `frame ${seq} came after frame ${inbox.received}`);
       }
       this.#counters.duplicatesDropped++;
+      this.#host.duplicate();
       inbox.acknowledgeAgain();
       return;
     }
@@ -205,7 +209,7 @@ export class Dispatcher {
       case FrameType.KV_OP:
       case FrameType.KV_DELTA:
       case FrameType.KV_RESULT:
-        return this.#payload(frame);
+        return parseStoreFrame(frame.type, this.#payload(frame), this.#limits);
       case FrameType.SKIP:
         return undefined;
       default:
@@ -258,7 +262,7 @@ export class Dispatcher {
       case FrameType.KV_OP:
       case FrameType.KV_DELTA:
       case FrameType.KV_RESULT:
-        this.#host.storeFrame(type, seq, body);
+        this.#host.storeFrame(body as StoreFrame, seq);
         break;
     }
     if (wasHeld) inbox.settle(seq, now);

@@ -6,15 +6,22 @@ import { NyotaError } from '../errors.js';
 
 export const MAX_CONTROL_FRAMES_PER_SECOND = 100;
 const WINDOW_MS = 1000;
+/** A peer may announce what it likes; faster than this it is counted as flooding. */
+const LEAST_INTERVAL_MS = 10;
 
 export class FloodMeter {
   readonly #allowed: number;
   #windowStart = Number.NEGATIVE_INFINITY;
   #count = 0;
 
-  /** @param pingIntervalMs how often the other side said that it pings: its pings and the pongs to ours */
-  constructor(pingIntervalMs: number) {
-    this.#allowed = MAX_CONTROL_FRAMES_PER_SECOND + Math.ceil((2 * WINDOW_MS) / pingIntervalMs);
+  /**
+   * @param ownPingIntervalMs how often this side pings: each of its pings is answered with a pong
+   * @param theirPingIntervalMs how often the other side said that it pings; 0 for never
+   */
+  constructor(ownPingIntervalMs: number, theirPingIntervalMs: number) {
+    const theirs =
+      theirPingIntervalMs === 0 ? 0 : WINDOW_MS / Math.max(theirPingIntervalMs, LEAST_INTERVAL_MS);
+    this.#allowed = MAX_CONTROL_FRAMES_PER_SECOND + Math.ceil(WINDOW_MS / ownPingIntervalMs + theirs);
   }
 
   /** Throws `NYOTA_CONTROL_FLOOD` for one too many. */

@@ -10,6 +10,9 @@ export interface HeartbeatOptions {
   readonly pingTimeoutMs: number;
 }
 
+/** No peer makes this side ping more often than this. */
+const LEAST_PEER_INTERVAL_MS = 20;
+
 export type Pulse = 'quiet' | 'ping' | 'dead';
 
 /** Share of a new measurement in the smoothed round-trip time: TCP's own, RFC 6298. */
@@ -48,9 +51,10 @@ export class Heartbeat {
   setReading(reading: boolean, peerIntervalMs: number, now: number): void {
     this.#reading = reading;
     this.#heardAt = now;
-    this.#intervalMs = reading
-      ? this.#options.pingIntervalMs
-      : Math.min(this.#options.pingIntervalMs, peerIntervalMs);
+    const own = this.#options.pingIntervalMs;
+    // 0: the other side never pings, so it has no pace. What it announces may not make us a flooder.
+    const theirs = peerIntervalMs === 0 ? own : Math.max(peerIntervalMs, LEAST_PEER_INTERVAL_MS);
+    this.#intervalMs = reading ? own : Math.min(own, theirs);
     this.#nextPingAt = Math.min(this.#nextPingAt, reading ? this.#nextPingAt : now);
   }
 

@@ -109,7 +109,7 @@ export class Sender {
       id,
       event,
       this.#prepare(args, 'args', REQUEST_VALUES),
-      finite ? timeoutMs : null,
+      finite ? Math.ceil(timeoutMs) : null,
     ]);
     this.assertRoom(body.length);
     const seq = this.append(FrameType.REQUEST, 0, body);

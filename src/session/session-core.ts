@@ -24,6 +24,7 @@ import { type Carried, Sender } from './sender.js';
 import type { SessionActions } from './session-actions.js';
 import { SessionCounters } from './session-counters.js';
 import { ReplicaEndpoint, SequencerEndpoint, type StoreEndpoint, type StoreHost } from './store-endpoint.js';
+import type { StoreFrame } from './store-frames.js';
 
 export type Role = 'client' | 'server';
 
@@ -127,7 +128,7 @@ export class SessionCore {
     const heartbeat = new Heartbeat(this.limits, now);
     this.#attachment = {
       heartbeat,
-      flood: new FloodMeter(theirs.pingIntervalMs),
+      flood: new FloodMeter(this.limits.pingIntervalMs, theirs.pingIntervalMs),
       pingIntervalMs: theirs.pingIntervalMs,
       control: [],
       replayUpTo,
@@ -168,6 +169,12 @@ export class SessionCore {
     if ((frame.flags & Flag.SEQ) !== 0) this.dispatcher.receive(frame, this.#actions.now());
     else if (frame.type === FrameType.VOLATILE) this.dispatcher.receiveVolatile(frame);
     else if (frame.type !== FrameType.ACK) this.#receiveControl(frame);
+    else if (frame.ack < 0) throw new NyotaError('NYOTA_PROTOCOL_ERROR', 'an ACK that acknowledges nothing');
+  }
+
+  /** A frame that carries nothing for the user has come: too many of them end the connection. */
+  countControl(generation: number): void {
+    if (this.#isCurrent(generation)) this.#countControl();
   }
 
   chunkEnd(generation: number): void {
@@ -354,7 +361,7 @@ export class SessionCore {
     return {
       reply: (id: number, ok: boolean, value: unknown) => this.sender.reply(id, ok, value),
       replied: (id: number, ok: boolean, value: unknown) => this.sender.replied(id, ok, value),
-      storeFrame: (type: number, seq: number, body: unknown) => this.store.receive(type, seq, body),
+      storeFrame: (frame: StoreFrame, seq: number) => this.store.receive(frame, seq),
       readingChanged: (reading: boolean) => {
         const attachment = this.#attachment;
         if (attachment === undefined) return;
@@ -366,6 +373,7 @@ export class SessionCore {
         this.#actions.rearm();
       },
       ackMayBeDue: () => this.#ackMayBeDue(),
+      duplicate: () => this.#countControl(),
     };
   }
 
@@ -384,7 +392,6 @@ export class SessionCore {
       conflicted: (conflicts) => {
         if (conflicts.length > 0) this.#actions.conflicted(conflicts);
       },
-      limits: this.limits,
     };
   }
 }

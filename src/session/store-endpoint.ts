@@ -9,14 +9,13 @@ import {
   encodeKvDelta,
   encodeKvOp,
   encodeKvResult,
-  parseKvDelta,
-  parseKvOp,
-  parseKvResult,
+  type KvOpMessage,
+  type KvResultMessage,
 } from '../protocol/messages.js';
-import { type PayloadLimits, scanPayload } from '../protocol/scan.js';
 import { type Conflict, Replica } from '../sync/replica.js';
 import { Sequencer } from '../sync/sequencer.js';
 import type { Change, CompareAndSetOp, DeleteOp, SetOp, StoreEntry, WriteOp } from '../sync/types.js';
+import type { StoreFrame } from './store-frames.js';
 
 /** What a store endpoint needs of its session. */
 export interface StoreHost {
@@ -27,7 +26,6 @@ export interface StoreHost {
   /** Visible changes, in order; `local` where this side made them. */
   changed(changes: readonly Change[], local: boolean): void;
   conflicted(conflicts: readonly Conflict[]): void;
-  readonly limits: PayloadLimits;
 }
 
 export type CompareAndSetResult = { accepted: true } | { accepted: false; error: NyotaError };
@@ -45,7 +43,7 @@ export interface StoreEndpoint {
   /** Calls `fn` once all of this side's writes are confirmed. */
   whenSynced(fn: (error?: NyotaError) => void): void;
   /** A frame of the store's. */
-  receive(type: number, seq: number, body: unknown): void;
+  receive(frame: StoreFrame, seq: number): void;
   /** Sends what has been decided and not told yet: at the end of every chunk, and before anything that depends on it. */
   flush(): void;
   acknowledged(seq: number): void;
@@ -116,11 +114,9 @@ export class SequencerEndpoint implements StoreEndpoint {
     else this.#waiters.push({ seq: this.#lastDeltaSeq, done });
   }
 
-  receive(type: number, seq: number, body: unknown): void {
-    if (type !== FrameType.KV_OP) throw wrongSide(type);
-    const message = parseKvOp(body);
-    if (message.bytes !== undefined) scanPayload(message.bytes, 0, message.bytes.length, this.#host.limits);
-    const result = this.#sequencer.apply(toWriteOp(message));
+  receive(frame: StoreFrame, seq: number): void {
+    if (frame.type !== FrameType.KV_OP) throw wrongSide(frame.type);
+    const result = this.#sequencer.apply(toWriteOp(frame.message));
     if (result.accepted) {
       this.#acceptedSeq = seq;
       this.#acceptedRevision = result.change.revision;
@@ -235,20 +231,18 @@ export class ReplicaEndpoint implements StoreEndpoint {
     });
   }
 
-  receive(type: number, _seq: number, body: unknown): void {
-    if (type === FrameType.KV_DELTA) {
-      const delta = parseKvDelta(body);
-      this.#scan(delta.bytes);
-      this.#host.changed(this.#replica.delta(delta), false);
-    } else if (type === FrameType.KV_RESULT) {
-      const result = parseKvResult(body);
-      this.#scan(result.currentBytes);
-      const { changes, conflicts } = this.#replica.result(result.upToSeq, result.revision, refusalOf(result));
+  receive(frame: StoreFrame): void {
+    if (frame.type === FrameType.KV_DELTA) {
+      this.#host.changed(this.#replica.delta(frame.message), false);
+    } else if (frame.type === FrameType.KV_RESULT) {
+      const { message } = frame;
+      const refusal = refusalOf(message);
+      const { changes, conflicts } = this.#replica.result(message.upToSeq, message.revision, refusal);
       // Without a refusal all that can newly show is a compare-and-set of this side's own.
-      this.#host.changed(changes, result.refusedCode === undefined);
+      this.#host.changed(changes, refusal === undefined);
       this.#host.conflicted(conflicts);
     } else {
-      throw wrongSide(type);
+      throw wrongSide(frame.type);
     }
   }
 
@@ -298,10 +292,6 @@ export class ReplicaEndpoint implements StoreEndpoint {
     this.#host.assertRoom(payload.length);
     return this.#replica.submit(op, this.#host.append(FrameType.KV_OP, 0, payload), done);
   }
-
-  #scan(bytes: Buffer | undefined): void {
-    if (bytes !== undefined) scanPayload(bytes, 0, bytes.length, this.#host.limits);
-  }
 }
 
 function wrongSide(type: number): NyotaError {
@@ -311,7 +301,7 @@ function wrongSide(type: number): NyotaError {
   );
 }
 
-function toWriteOp(message: ReturnType<typeof parseKvOp>): WriteOp {
+function toWriteOp(message: KvOpMessage): WriteOp {
   const { kind, key, bytes, ttlMs } = message;
   const ttl = ttlMs === undefined ? {} : { ttlMs };
   if (kind === 'compare-and-set') {
@@ -321,7 +311,7 @@ function toWriteOp(message: ReturnType<typeof parseKvOp>): WriteOp {
   return { kind: 'delete', key };
 }
 
-function refusalOf(result: ReturnType<typeof parseKvResult>) {
+function refusalOf(result: KvResultMessage) {
   if (result.refusedCode === undefined) return undefined;
   const current =
     result.currentBytes === undefined

@@ -1,0 +1,39 @@
+/**
+ * The shared store's frames, parsed: checked as a whole before they are accepted, the values inside them too. Pure.
+ */
+import { FrameType } from '../protocol/constants.js';
+import {
+  type KvDeltaMessage,
+  type KvOpMessage,
+  type KvResultMessage,
+  parseKvDelta,
+  parseKvOp,
+  parseKvResult,
+} from '../protocol/messages.js';
+import { type PayloadLimits, scanPayload } from '../protocol/scan.js';
+
+export type StoreFrame =
+  | { readonly type: typeof FrameType.KV_OP; readonly message: KvOpMessage }
+  | { readonly type: typeof FrameType.KV_DELTA; readonly message: KvDeltaMessage }
+  | { readonly type: typeof FrameType.KV_RESULT; readonly message: KvResultMessage };
+
+/** @throws NyotaError `NYOTA_PROTOCOL_ERROR` or `NYOTA_PAYLOAD_REFUSED` */
+export function parseStoreFrame(type: number, body: unknown, limits: PayloadLimits): StoreFrame {
+  if (type === FrameType.KV_OP) {
+    const message = parseKvOp(body);
+    scanValue(message.bytes, limits);
+    return { type, message };
+  }
+  if (type === FrameType.KV_DELTA) {
+    const message = parseKvDelta(body);
+    scanValue(message.bytes, limits);
+    return { type, message };
+  }
+  const message = parseKvResult(body);
+  scanValue(message.currentBytes, limits);
+  return { type: FrameType.KV_RESULT, message };
+}
+
+function scanValue(bytes: Buffer | undefined, limits: PayloadLimits): void {
+  if (bytes !== undefined) scanPayload(bytes, 0, bytes.length, limits);
+}
