@@ -79,6 +79,8 @@ export interface Registration {
   readonly instance: string;
   /** The message names that it has handlers for. */
   readonly handles: readonly string[];
+  /** The id of the hub process that it was registered at before, if at any: `exo.hello` tells it. */
+  readonly before?: string;
 }
 
 /** A message whose sender still waits for replies. */
@@ -157,6 +159,8 @@ export interface RelayContract {
 
 /** Entries of one `exo.awaiting`, and of one `exo.known`. */
 export const MAX_AWAITED = 1_000;
+/** Messages that one relay may have sent without their being accepted. The hub refuses more (`EXO_OVERLOADED`). */
+export const MAX_UNACCEPTED = 10_000;
 /** Characters of a message name, of an id, and of a role. */
 export const MAX_NAME_LENGTH = 256;
 /** Handlers that one relay may announce. */
@@ -202,7 +206,8 @@ export function readRegistration(value: unknown): Registration | undefined {
   if (!isRecord(value)) return undefined;
   const { instance, handles } = value;
   if (!isName(instance) || !Array.isArray(handles) || handles.length > MAX_HANDLES) return undefined;
-  return handles.every(isName) ? { instance, handles } : undefined;
+  if (!handles.every(isName)) return undefined;
+  return { instance, handles, ...(isName(value.before) && { before: value.before }) };
 }
 
 export function readHandled(value: unknown): Handled | undefined {

@@ -1,8 +1,9 @@
 /**
  * Where a client dials: numbers, strings, URLs and objects become one form. Pure.
  */
+import { isIP } from 'node:net';
 import { NyotaError, printable } from '../errors.js';
-import { describeValue } from '../options.js';
+import { describeValue, invalidOption } from '../options.js';
 
 /** A place to dial. `tls` is undefined where the address doesn't say. */
 export type Address =
@@ -24,7 +25,9 @@ export function parseAddress(value: unknown, option = 'address'): Address {
     if (typeof path === 'string' && path !== '') return { path };
     if (port !== undefined) {
       const number = typeof port === 'string' && /^\d+$/.test(port) ? Number(port) : port;
-      if (host !== undefined && (typeof host !== 'string' || host === '')) throw refuse(option, value);
+      if (host !== undefined && (typeof host !== 'string' || host === '')) {
+        throw invalidOption('host', 'a host name or an IP address', host);
+      }
       return { port: checkPort(number, option), ...(host === undefined ? {} : { host }) };
     }
   }
@@ -69,4 +72,8 @@ function checkPort(port: unknown, option: string): number {
 function refuse(option: string, got: unknown): NyotaError {
   const shown = typeof got === 'string' ? `'${printable(got)}'` : describeValue(got);
   return new NyotaError('NYOTA_INVALID_OPTION', `${option} takes ${TAKES}, not ${shown}`);
+}
+
+export function isIpAddress(text: string): boolean {
+  return isIP(text) !== 0;
 }

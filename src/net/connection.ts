@@ -45,7 +45,7 @@ export interface ConnectionOptions {
   readonly stallTimeoutMs: number;
 }
 
-/** Above so many bytes waiting in the socket nothing more is written to it. */
+/** Above so many bytes waiting in the socket nothing more is written to it, unless the socket itself wants more. */
 const WRITE_AHEAD_BYTES = 256 * 1024;
 /** How long a closing connection waits for the other side's end before it is cut. */
 const LINGER_MS = 1_000;
@@ -57,9 +57,12 @@ export class Connection {
   readonly decoder: FrameDecoder;
   readonly #options: ConnectionOptions;
   #reader: ConnectionReader;
+  /** Never below the socket's own mark: only a socket above that tells of it with 'drain'. */
+  readonly #writeAheadBytes: number;
   #phase: Phase = 'preamble';
   #preamble: Buffer = Buffer.alloc(0);
   #version = 0;
+  #bytesRead = 0;
   /** Frames are left in the decoder until `release`. */
   #held = false;
   #reading = true;
@@ -74,6 +77,7 @@ export class Connection {
     this.socket = socket;
     this.#reader = reader;
     this.#options = options;
+    this.#writeAheadBytes = Math.max(WRITE_AHEAD_BYTES, socket.writableHighWaterMark);
     this.decoder = new FrameDecoder(options.maxFrameBytes);
     socket.on('error', this.#onError);
     socket.on('close', this.#onClose);
@@ -99,9 +103,14 @@ export class Connection {
     return this.#version;
   }
 
+  /** All that has been read so far. */
+  get bytesRead(): number {
+    return this.#bytesRead;
+  }
+
   /** True while another `write` is welcome. */
   get canWrite(): boolean {
-    return this.open && this.#rest === undefined && this.socket.writableLength < WRITE_AHEAD_BYTES;
+    return this.open && this.#rest === undefined && this.socket.writableLength < this.#writeAheadBytes;
   }
 
   /** Hands the connection over: what arrives from now on goes to this reader. */
@@ -135,7 +144,7 @@ export class Connection {
   /** Writes a piece. A large one goes in slices, so that a reader who is slow but reads can be told from a dead one. */
   write(piece: Buffer): void {
     if (!this.open) return;
-    const room = WRITE_AHEAD_BYTES;
+    const room = this.#writeAheadBytes;
     if (piece.length > room) {
       this.#rest = piece.subarray(room);
       piece = piece.subarray(0, room);
@@ -203,6 +212,7 @@ export class Connection {
   }
 
   readonly #onData = (chunk: Buffer): void => {
+    this.#bytesRead += chunk.length;
     if (this.#phase === 'preamble') this.#takePreamble(chunk);
     else if (this.#phase === 'frames') this.#takeChunk(chunk);
   };

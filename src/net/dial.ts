@@ -35,7 +35,17 @@ export type TcpOptions = Pick<
   | 'keepAliveInitialDelay'
   | 'autoSelectFamily'
   | 'autoSelectFamilyAttemptTimeout'
->;
+> & {
+  timeout?: number;
+  highWaterMark?: number;
+  /** Taken, and without effect: a session needs both directions. */
+  allowHalfOpen?: boolean;
+  blockList?: net.BlockList;
+  signal?: AbortSignal;
+  fd?: number;
+  readable?: boolean;
+  writable?: boolean;
+};
 /** What `tls.connect` takes. */
 export type TlsOptions = tls.ConnectionOptions;
 
@@ -70,11 +80,13 @@ export async function dial(address: Address | undefined, options: DialOptions): 
   let socket: SocketLike | undefined;
   let abandoned = false;
   const connecting = openSocket(address, options).then((opened) => {
-    socket = opened;
-    // From the first moment: an error nobody listens to would end the process.
     opened.on('error', ignore);
+    if (abandoned) {
+      opened.destroy();
+      return undefined;
+    }
+    socket = opened;
     options.handles.add(opened);
-    if (abandoned) opened.destroy();
     return untilConnected(opened);
   });
   connecting.catch(ignore);
@@ -94,8 +106,12 @@ async function openSocket(address: Address | undefined, options: DialOptions): P
   const target = { ...options.socketOptions, ...options.tls, ...plain(address) } as ConnectionTarget;
   if (createConnection !== undefined) return openByUser(createConnection, target);
   const asked = address !== undefined && 'tls' in address ? address.tls : undefined;
-  if (asked ?? options.tls !== undefined) return tls.connect({ ...defaultServername(address), ...target });
-  return net.connect(target);
+  const socket =
+    (asked ?? options.tls !== undefined)
+      ? tls.connect({ ...defaultServername(address), ...target })
+      : net.connect(target);
+  // From the first moment: an error nobody listens to would end the process.
+  return socket.on('error', ignore);
 }
 
 /** Certificates are checked against the name that was dialled; an IP address is no name. */
@@ -128,6 +144,7 @@ function isSocket(value: unknown): value is SocketLike {
 export function untilConnected(socket: SocketLike): Promise<void> {
   const ready = readyEvent(socket);
   if (ready === undefined) return Promise.resolve();
+  if (socket.closed) return Promise.reject(new Error('the socket is closed'));
   return new Promise((resolve, reject) => {
     const settle = (act: () => void): void => {
       socket.off(ready, onReady);

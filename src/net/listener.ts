@@ -4,7 +4,9 @@
  */
 import net from 'node:net';
 import tls from 'node:tls';
-import type { Clock } from '../clock.js';
+import type { Clock, ClockTimer } from '../clock.js';
+import { NyotaError } from '../errors.js';
+import { invalidOption } from '../options.js';
 import type { SocketLike } from './connection.js';
 import type { TlsOptions } from './dial.js';
 
@@ -33,33 +35,55 @@ export interface ListenerHooks {
   /** A socket, its TLS done. `since`: when its TCP connection was accepted. */
   socket(socket: SocketLike, since: number): void;
   listening(): void;
-  /** A TLS handshake that failed. */
-  refused(error: Error, remoteAddress: string | undefined): void;
+  /** Whether one more connection may begin its TLS handshake. */
+  mayHandshake(): boolean;
+  /** A connection that ended before its TLS handshake was finished. */
+  refused(error: NyotaError, remoteAddress: string | undefined): void;
   error(error: Error): void;
+  /** The listening socket is closed, by whoever. */
+  closed(): void;
+}
+
+/** A TCP connection whose TLS handshake goes on. */
+interface Handshake {
+  readonly raw: net.Socket;
+  readonly since: number;
+  readonly timer: ClockTimer;
 }
 
 export class Listener {
   readonly #server: net.Server;
   readonly #options: ListenerOptions;
-  /** When the TCP connections that are still in their TLS handshake were accepted, by remote address and port. */
-  readonly #accepted = new Map<string, number>();
+  readonly #hooks: ListenerHooks;
+  /** By remote address and port: the TLS socket does not tell which raw one is behind it. */
+  readonly #handshakes = new Map<string, Handshake>();
   readonly #sockets = new Set<SocketLike>();
 
+  /** @throws NyotaError `NYOTA_INVALID_OPTION` for TLS options, or a `createServer`, that make no server */
   constructor(options: ListenerOptions, hooks: ListenerHooks) {
     this.#options = options;
+    this.#hooks = hooks;
     const onSocket = (socket: SocketLike): void => {
       this.#sockets.add(socket);
       socket.once('close', () => this.#sockets.delete(socket));
-      hooks.socket(socket, this.#takeAccepted(socket));
+      hooks.socket(socket, this.#endHandshake(keyOf(socket))?.since ?? options.clock.now());
     };
     this.#server = this.#create(onSocket);
     this.#server.on('listening', () => hooks.listening());
     this.#server.on('error', (error: Error) => hooks.error(error));
-    this.#server.on('tlsClientError', (error: Error, socket: SocketLike) => {
-      hooks.refused(error, socket.remoteAddress);
-      socket.destroy();
-    });
-    if (this.encrypted) this.#server.on('connection', (raw: net.Socket) => this.#noteAccepted(raw));
+    this.#server.on('close', () => hooks.closed());
+    if (this.encrypted) {
+      this.#server.on('connection', (raw: net.Socket) => this.#beginHandshake(raw));
+      this.#server.on('tlsClientError', (error: Error, socket: SocketLike) => {
+        this.#handshakeFailed(keyOf(socket), error);
+        socket.destroy();
+      });
+    }
+  }
+
+  /** Connections in their TLS handshake. */
+  get handshakes(): number {
+    return this.#handshakes.size;
   }
 
   get encrypted(): boolean {
@@ -83,8 +107,14 @@ export class Listener {
     this.#server.close(done);
   }
 
+  /** Cuts the connections that are still in their TLS handshake. */
+  destroyHandshakes(): void {
+    for (const { raw } of this.#handshakes.values()) raw.destroy();
+  }
+
   /** Cuts every connection. */
   destroySockets(): void {
+    this.destroyHandshakes();
     for (const socket of this.#sockets) socket.destroy();
   }
 
@@ -98,26 +128,69 @@ export class Listener {
 
   #create(onSocket: (socket: SocketLike) => void): net.Server {
     const { serverOptions, createServer, handshakeTimeoutMs } = this.#options;
-    if (createServer !== undefined) return createServer({ ...this.#options.tls, ...serverOptions }, onSocket);
+    const options = { ...serverOptions, ...this.#options.tls };
+    if (createServer !== undefined) {
+      const server: unknown = createServer(options, onSocket);
+      if (isServer(server)) return server;
+      throw invalidOption('createServer', 'a function that returns a server', server);
+    }
     if (this.#options.tls === undefined) return net.createServer(serverOptions, onSocket);
-    return tls.createServer(
-      { handshakeTimeout: handshakeTimeoutMs, ...serverOptions, ...this.#options.tls },
-      onSocket,
-    );
+    try {
+      // The deadline is ours, on the clock that was handed in; node's is only the second line.
+      return tls.createServer({ handshakeTimeout: 2 * handshakeTimeoutMs, ...options }, onSocket);
+    } catch (cause) {
+      const text = cause instanceof Error ? cause.message : String(cause);
+      throw new NyotaError(
+        'NYOTA_INVALID_OPTION',
+        `option 'tls' takes options of tls.createServer: ${text}`,
+        { cause },
+      );
+    }
   }
 
-  #noteAccepted(raw: net.Socket): void {
+  #beginHandshake(raw: net.Socket): void {
+    const { clock, handshakeTimeoutMs } = this.#options;
     const key = keyOf(raw);
-    this.#accepted.set(key, this.#options.clock.now());
-    raw.once('close', () => this.#accepted.delete(key));
+    if (!this.#hooks.mayHandshake()) {
+      raw.on('error', () => {});
+      raw.destroy();
+      const error = new NyotaError('NYOTA_SERVER_BUSY', 'too many connections are in their handshake');
+      this.#hooks.refused(error, raw.remoteAddress);
+      return;
+    }
+    const timer = clock.setTimeout(() => {
+      const text = `no finished TLS handshake within ${handshakeTimeoutMs} ms`;
+      this.#handshakeFailed(key, new NyotaError('NYOTA_HANDSHAKE_TIMEOUT', text));
+      raw.destroy();
+    }, handshakeTimeoutMs);
+    timer.unref?.();
+    this.#handshakes.set(key, { raw, since: clock.now(), timer });
+    raw.once('close', () => this.#handshakeFailed(key, new Error('the connection closed')));
   }
 
-  #takeAccepted(socket: SocketLike): number {
-    const key = keyOf(socket);
-    const since = this.#accepted.get(key) ?? this.#options.clock.now();
-    this.#accepted.delete(key);
-    return since;
+  /** Tells of it once. */
+  #handshakeFailed(key: string, error: Error): void {
+    const handshake = this.#endHandshake(key);
+    if (handshake === undefined) return;
+    const text = `a TLS handshake failed: ${error.message}`;
+    const known =
+      error instanceof NyotaError ? error : new NyotaError('NYOTA_CONNECTION_LOST', text, { cause: error });
+    this.#hooks.refused(known, handshake.raw.remoteAddress);
   }
+
+  #endHandshake(key: string): Handshake | undefined {
+    const handshake = this.#handshakes.get(key);
+    if (handshake === undefined) return undefined;
+    this.#handshakes.delete(key);
+    this.#options.clock.clearTimeout(handshake.timer);
+    return handshake;
+  }
+}
+
+function isServer(value: unknown): value is net.Server {
+  if (typeof value !== 'object' || value === null) return false;
+  const { listen, on, close } = value as Partial<net.Server>;
+  return typeof listen === 'function' && typeof on === 'function' && typeof close === 'function';
 }
 
 /** Unique among the sockets that are open at a time. */

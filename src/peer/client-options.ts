@@ -2,8 +2,8 @@
  * A client's options: every form that `createClient` takes, checked, with the defaults filled in.
  */
 import type { Duplex } from 'node:stream';
-import { type Clock, systemClock } from '../clock.js';
-import { type Address, parseAddress } from '../net/address.js';
+import type { Clock } from '../clock.js';
+import { type Address, isIpAddress, parseAddress } from '../net/address.js';
 import type { SocketLike } from '../net/connection.js';
 import type { CreateConnection, TcpOptions, TlsOptions } from '../net/dial.js';
 import {
@@ -18,6 +18,7 @@ import {
   refuseUnknown,
 } from '../options.js';
 import type { ReconnectOptions } from '../session/reconnect-schedule.js';
+import { readClock } from './clock-option.js';
 
 /** Credentials: any value that an event's argument may be, or a function that makes it, called anew at every attempt. */
 export type Auth = unknown | (() => unknown);
@@ -52,6 +53,7 @@ export interface ResolvedClientOptions {
   readonly limits: Limits;
   readonly servers: readonly Address[];
   readonly socket: SocketLike | undefined;
+  readonly signal: AbortSignal | undefined;
   readonly socketOptions: Readonly<Record<string, unknown>>;
   readonly tls: TlsOptions | undefined;
   readonly createConnection: CreateConnection | undefined;
@@ -88,6 +90,11 @@ const TCP_NAMES = [
   'writableHighWaterMark',
   'blockList',
   'typeOfService',
+  'allowHalfOpen',
+  'signal',
+  'fd',
+  'readable',
+  'writable',
 ] as const;
 
 const KNOWN: ReadonlySet<string> = new Set([
@@ -113,11 +120,13 @@ export function readClientOptions(options: ClientOptions): ResolvedClientOptions
   // A connection of the user's own making may want options that only it knows.
   const createConnection = readFunction('createConnection', options.createConnection);
   if (createConnection === undefined) refuseUnknown(options, KNOWN);
+  checkTcpOptions(options);
   const { reconnect, schedule } = readReconnect(options.reconnect);
   return Object.freeze({
     limits: readLimits(options),
     servers: readServers(options, createConnection !== undefined),
     socket: readSocket(options.socket),
+    signal: readSignal(options.signal),
     socketOptions: Object.freeze(ownOptions(options)),
     tls: readTls(options.tls),
     createConnection,
@@ -125,7 +134,7 @@ export function readClientOptions(options: ClientOptions): ResolvedClientOptions
     reconnect,
     schedule,
     connectTimeoutMs: readMs('connectTimeoutMs', options.connectTimeoutMs, 10_000),
-    clock: options.clock ?? systemClock,
+    clock: readClock(options.clock),
     random: readFunction('random', options.random) ?? Math.random,
   });
 }
@@ -145,6 +154,7 @@ export function readDelays(
 /** What goes to `net.connect` or to the user's function: all that is not nyota's own. */
 function ownOptions(options: ClientOptions): Record<string, unknown> {
   const nyotas = new Set([
+    'signal',
     ...LIMIT_NAMES,
     'servers',
     'tls',
@@ -191,6 +201,25 @@ export function isSocket(value: unknown): value is SocketLike {
   );
 }
 
+function readSignal(signal: unknown): AbortSignal | undefined {
+  if (signal === undefined || signal instanceof AbortSignal) return signal;
+  throw invalidOption('signal', 'an AbortSignal', signal);
+}
+
+/** What `net.connect` would refuse at every attempt is refused once, here. */
+function checkTcpOptions({ localAddress, localPort, family, lookup }: ClientOptions): void {
+  if (localAddress !== undefined && (typeof localAddress !== 'string' || !isIpAddress(localAddress))) {
+    throw invalidOption('localAddress', 'an IP address', localAddress);
+  }
+  if (localPort !== undefined && !(Number.isInteger(localPort) && localPort >= 0 && localPort < 65_536)) {
+    throw invalidOption('localPort', 'a port from 0 to 65535', localPort);
+  }
+  if (family !== undefined && family !== 0 && family !== 4 && family !== 6) {
+    throw invalidOption('family', '0, 4 or 6', family);
+  }
+  readFunction('lookup', lookup);
+}
+
 function readTls(tls: unknown): TlsOptions | undefined {
   if (tls === undefined || tls === false) return undefined;
   if (tls === true) return {};
@@ -216,29 +245,4 @@ function readReconnect(value: ClientOptions['reconnect']): {
     reconnect: true,
     schedule: { ...readDelays(value.minDelayMs, value.maxDelayMs, DEFAULT_SCHEDULE), factor, jitter },
   };
-}
-
-/** The forms of `createClient`'s arguments, as options. */
-export function clientArguments(
-  target: unknown,
-  rest: readonly unknown[],
-): { options: ClientOptions; onConnect: (() => void) | undefined } {
-  const last = rest[rest.length - 1];
-  const onConnect = typeof last === 'function' ? (last as () => void) : undefined;
-  const between = onConnect === undefined ? rest : rest.slice(0, -1);
-  const extra = between[between.length - 1];
-  const more: ClientOptions = typeof extra === 'object' && extra !== null ? extra : {};
-  if (isSocket(target)) return { options: { ...more, socket: target }, onConnect };
-  if (typeof target === 'object' && target !== null) return { options: { ...target, ...more }, onConnect };
-  const host = between[0];
-  if (typeof host === 'string') {
-    const address = parseAddress(target, 'port');
-    if ('path' in address) throw invalidOption('host', 'nothing beside a path', host);
-    return { options: { ...more, port: address.port, host }, onConnect };
-  }
-  if (target === undefined || target === null)
-    throw invalidOption('port', 'a port, a string, a socket or options', target);
-  const address = parseAddress(target, 'port');
-  if ('path' in address) return { options: { ...more, path: address.path }, onConnect };
-  return { options: { ...more, servers: [address] }, onConnect };
 }

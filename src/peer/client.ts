@@ -14,15 +14,15 @@ import type { Duplex } from 'node:stream';
 import { NyotaError } from '../errors.js';
 import type { Address } from '../net/address.js';
 import type { Connection, SocketLike } from '../net/connection.js';
-import { connectFailed, dial, untilConnected } from '../net/dial.js';
+import { dial } from '../net/dial.js';
 import { FrameType } from '../protocol/constants.js';
 import type { WelcomeMessage } from '../protocol/messages.js';
 import { announced } from '../session/agreement.js';
 import { SECRET_BYTES, sessionId } from '../session/credentials.js';
+import { clientArguments } from './client-arguments.js';
 import { Rejected, shakeHands } from './client-handshake.js';
 import {
   type ClientOptions,
-  clientArguments,
   type ResolvedClientOptions,
   readClientOptions,
   readDelays,
@@ -81,6 +81,13 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
     this.#schedule = options.reconnect ? options.schedule : undefined;
     this.#connector = new Connector({ ...options, handles: this.#handles }, this.#connectorHooks());
     if (onConnect !== undefined) this.once('connect', onConnect);
+    const { signal } = options;
+    if (signal !== undefined) {
+      const abort = (): void => this.destroy();
+      signal.addEventListener('abort', abort, { once: true });
+      this.once('close', () => signal.removeEventListener('abort', abort));
+    }
+    if (signal?.aborted === true) this.destroy();
     this.#start();
   }
 
@@ -165,7 +172,7 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
   }
 
   protected override holdsProcess(): boolean {
-    return this.#handles.refd && this.core.sender.requests.size > 0;
+    return this.#handles.refd && (this.#active || this.core.sender.requests.size > 0);
   }
 
   protected override sideFrame(type: number): boolean {
@@ -220,7 +227,7 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
 
   #start(): void {
     if (this.connected || this.core.state.is === 'ended' || !this.#canDial) return;
-    this.#connector.start(this.#schedule);
+    this.#connector.start(() => this.#schedule);
   }
 
   #hangUp(reason: NyotaError): void {
@@ -317,11 +324,10 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
     const own = this.#socket;
     if (own !== undefined) {
       this.#socket = undefined;
-      own.on('error', () => {});
-      await untilConnected(own).catch((cause: unknown) => {
-        throw connectFailed('the given socket', cause);
-      });
-      return this.#adopt(own);
+      const createConnection = (): SocketLike => own;
+      return this.#adopt(
+        await dial(undefined, { ...this.#options, createConnection, signal, handles: this.#handles }),
+      );
     }
     if (address === undefined && this.#options.createConnection === undefined) {
       throw new NyotaError('NYOTA_CONNECT_FAILED', 'the given socket is gone, and there is nothing to dial', {
@@ -359,6 +365,7 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
     this.#connectedAt = this.#options.clock.now();
     this.#progressAtConnect = this.#progress;
     this.#dialling = 'idle';
+    this.#connector.succeeded();
     this.runtime.attach(connection, message.limits, message.received);
     if (isNew) this.emitLifecycle('session', { id: this.#id, reason });
     this.emitLifecycle('connect', { resumed: !isNew });

@@ -48,9 +48,9 @@ export class Connector {
   /**
    * Begins, unless it is under way already.
    *
-   * @param schedule undefined: one attempt only
+   * @param schedule the back-off as it is when it is needed; undefined: one attempt only
    */
-  start(schedule: ReconnectOptions | undefined): void {
+  start(schedule: () => ReconnectOptions | undefined): void {
     if (this.#run !== undefined) return;
     const run = new AbortController();
     this.#run = run;
@@ -64,8 +64,13 @@ export class Connector {
       retries: Number.POSITIVE_INFINITY,
       minTimeout: 0, // the delays are ours, see reconnect-schedule.ts
       signal: run.signal,
-      shouldRetry: ({ error }) => schedule !== undefined && (error as NyotaError).retry !== 'never',
+      shouldRetry: ({ error }) => schedule() !== undefined && (error as NyotaError).retry !== 'never',
     }).then(() => ended(), ended);
+  }
+
+  /** The attempt has a connection. It may be gone again before the promise of the attempt is settled. */
+  succeeded(): void {
+    this.#run = undefined;
   }
 
   /** A connection that lived is gone: the next delay is the first again. One that did not live counts as a failure. */
@@ -89,19 +94,24 @@ export class Connector {
     this.#skipWait?.();
   }
 
-  async #attempt(signal: AbortSignal, schedule: ReconnectOptions | undefined): Promise<void> {
-    if (this.#failures > 0 && schedule !== undefined) await this.#wait(schedule);
+  async #attempt(signal: AbortSignal, schedule: () => ReconnectOptions | undefined): Promise<void> {
+    const backOff = schedule();
+    if (this.#failures > 0 && backOff !== undefined) await this.#wait(backOff);
     if (signal.aborted) throw signal.reason;
     this.#hooks.dialling();
     try {
       await this.#hooks.attempt(signal);
     } catch (error) {
-      this.#failures++;
-      this.#lastError =
+      const known =
         error instanceof NyotaError
           ? error
           : new NyotaError('NYOTA_INTERNAL', 'connecting failed', { cause: error });
-      throw this.#lastError;
+      // One that was broken off tells nothing about the server.
+      if (!signal.aborted) {
+        this.#failures++;
+        this.#lastError = known;
+      }
+      throw known;
     }
   }
 

@@ -42,6 +42,12 @@ export function warn(error: unknown): void {
   process.emitWarning(textOf(error), { type: 'NyotaWarning', code });
 }
 
+/** What was thrown, as a text: anything can be thrown, also what has none. */
 export function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  if (error instanceof Error) return error.message;
+  try {
+    return String(error);
+  } catch {
+    return 'something that has no text';
+  }
 }

@@ -14,7 +14,8 @@ export class Listeners {
   readonly #events = new EventEmitter();
 
   on(event: string, listener: Listener): void {
-    this.#events.on(event, listener as Plain);
+    const twice = this.#events.listeners(event).some((other: Wrapper) => other === listener);
+    this.#events.on(event, twice ? wrap(listener as Plain) : (listener as Plain));
   }
 
   once(event: string, listener: Listener): void {
@@ -47,4 +48,13 @@ export class Listeners {
   of(event: string): readonly Plain[] {
     return this.#events.listeners(event);
   }
+}
+
+/** eventemitter3 takes away every registration of a function at once; a wrapper of its own keeps the others. */
+function wrap(listener: Plain): Wrapper {
+  const wrapper: Wrapper = function (this: unknown, ...args) {
+    return listener.apply(this, args);
+  };
+  wrapper.listener = listener;
+  return wrapper;
 }

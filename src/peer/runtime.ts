@@ -19,7 +19,12 @@ import type { Change } from '../sync/types.js';
 
 /** What a peer does for its runtime. */
 export interface RuntimeHooks {
-  dispatch(event: string, args: unknown[], volatile: boolean): PromiseLike<unknown> | undefined;
+  dispatch(
+    event: string,
+    args: unknown[],
+    seq: number,
+    redelivered: boolean,
+  ): PromiseLike<unknown> | undefined;
   handle(
     event: string,
     args: unknown[],
@@ -65,9 +70,17 @@ export class Runtime implements SessionActions {
    */
   attach(connection: Connection, theirs: WireLimits, received: number, answer?: Buffer): void {
     const old = this.#connection;
-    const generation = this.core.attach(theirs, received);
+    // What the session asks for while it attaches is meant for the new connection.
     this.#connection = connection;
+    let generation: number;
+    try {
+      generation = this.core.attach(theirs, received);
+    } catch (error) {
+      this.#connection = old;
+      throw error;
+    }
     this.#generation = generation;
+    this.core.counters.bytesReceived += connection.bytesRead;
     if (answer !== undefined) connection.write(answer);
     connection.read(this.#reader(connection, generation));
     old?.end(closeFrame(new NyotaError('NYOTA_TAKEN_OVER', 'another connection has resumed this session')));
@@ -99,8 +112,13 @@ export class Runtime implements SessionActions {
     return this.#clock.now();
   }
 
-  dispatch(event: string, args: unknown[], volatile: boolean): PromiseLike<unknown> | undefined {
-    return this.#hooks.dispatch(event, args, volatile);
+  dispatch(
+    event: string,
+    args: unknown[],
+    seq: number,
+    redelivered: boolean,
+  ): PromiseLike<unknown> | undefined {
+    return this.#hooks.dispatch(event, args, seq, redelivered);
   }
 
   handle(

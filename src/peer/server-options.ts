@@ -1,7 +1,7 @@
 /**
  * A server's options: checked, with the defaults filled in.
  */
-import { type Clock, systemClock } from '../clock.js';
+import type { Clock } from '../clock.js';
 import type { CreateServer, TlsServerOptions, TlsSocket } from '../net/listener.js';
 import {
   invalidOption,
@@ -16,6 +16,7 @@ import {
 } from '../options.js';
 import { MemoryStore } from '../stores/memory-store.js';
 import type { SessionStore } from '../stores/session-store.js';
+import { readClock } from './clock-option.js';
 
 /** Where a client comes from. */
 export interface ClientInfo {
@@ -111,6 +112,6 @@ export function readServerOptions(options: ServerOptions): ResolvedServerOptions
     store: store ?? new MemoryStore(),
     maxSessions: readCount('maxSessions', options.maxSessions, 10_000),
     maxUnauthenticated: readCount('maxUnauthenticated', options.maxUnauthenticated, 256),
-    clock: options.clock ?? systemClock,
+    clock: readClock(options.clock),
   });
 }

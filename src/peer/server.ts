@@ -64,14 +64,11 @@ export class Server<C = AnyContract> implements AsyncDisposable {
       {
         socket: (socket, since) => this.#accept(socket, since),
         listening: () => this.#onListening(),
-        refused: (error, remoteAddress) => {
-          this.#refused(
-            new NyotaError('NYOTA_CONNECTION_LOST', `a TLS handshake failed: ${error.message}`, {
-              cause: error,
-            }),
-            remoteAddress,
-          );
-        },
+        mayHandshake: () =>
+          this.#state === 'open' &&
+          this.#admissions.size + this.#listener.handshakes < this.#options.maxUnauthenticated,
+        refused: (error, remoteAddress) => this.#refused(error, remoteAddress),
+        closed: () => this.#onClosed(),
         error: (error) => this.#lifecycle.emit('error', error),
       },
     );
@@ -149,7 +146,7 @@ export class Server<C = AnyContract> implements AsyncDisposable {
     return {
       sessions: this.#sessions.size,
       connected,
-      unauthenticated: this.#admissions.size,
+      unauthenticated: this.#admissions.size + this.#listener.handshakes,
       ...this.#counts,
     };
   }
@@ -194,6 +191,7 @@ export class Server<C = AnyContract> implements AsyncDisposable {
     this.#state = 'draining';
     const { limits, clock } = this.#options;
     for (const admission of [...this.#admissions]) admission.refuse(new Refusal(closingError()));
+    this.#listener.destroyHandshakes();
     const sessions = [...this.#sessions.values()];
     const spreadMs = Math.min(limits.drainTimeoutMs / 2, sessions.length * SPREAD_PER_SESSION_MS);
     for (const session of sessions) session.goAway(limits.drainTimeoutMs);
@@ -228,7 +226,7 @@ export class Server<C = AnyContract> implements AsyncDisposable {
     this.#admissions.add(admission);
     if (this.#state !== 'open') {
       admission.refuse(new Refusal(closingError()));
-    } else if (this.#admissions.size > this.#options.maxUnauthenticated) {
+    } else if (this.#admissions.size + this.#listener.handshakes > this.#options.maxUnauthenticated) {
       admission.refuse(
         new Refusal(new NyotaError('NYOTA_SERVER_BUSY', 'too many connections are in their handshake')),
       );
@@ -256,8 +254,7 @@ export class Server<C = AnyContract> implements AsyncDisposable {
     }
     const begun = this.#begin(id, verifierOf(open.secret), identity);
     this.#counts.sessionsStarted++;
-    begun.attach(connection, open.limits, 0, this.#welcome(begun, false), false);
-    return undefined;
+    return this.#attach(begun, connection, open, false);
   }
 
   #resume(
@@ -278,8 +275,28 @@ export class Server<C = AnyContract> implements AsyncDisposable {
       return new Refusal(diverged, numbers);
     }
     this.#counts.sessionsResumed++;
-    session.attach(connection, open.limits, open.received, this.#welcome(session, true), true);
-    return undefined;
+    return this.#attach(session, connection, open, true);
+  }
+
+  #attach(
+    session: Session<C>,
+    connection: Connection,
+    open: OpenMessage,
+    resumed: boolean,
+  ): Refusal | undefined {
+    // A listener may have ended the session by now.
+    if (session.state !== 'dead') {
+      session.attach(
+        connection,
+        open.limits,
+        resumed ? open.received : 0,
+        this.#welcome(session, resumed),
+        resumed,
+      );
+    }
+    if (session.state !== 'dead' || !connection.open) return undefined;
+    const error = new NyotaError('NYOTA_SESSION_CLOSED', 'the session is over', { retry: 'new-session' });
+    return new Refusal(error);
   }
 
   #begin(id: string, verifier: Buffer, identity: unknown): Session<C> {
@@ -334,6 +351,11 @@ export class Server<C = AnyContract> implements AsyncDisposable {
   #refused(error: NyotaError, remoteAddress: string | undefined): void {
     this.#counts.refused++;
     this.#lifecycle.emit('clientError', error, { remoteAddress });
+  }
+
+  /** The listening socket is closed: by us, or by the signal that `listen` was given. */
+  #onClosed(): void {
+    if (this.#state === 'open') void this.close();
   }
 
   #onListening(): void {

@@ -85,6 +85,7 @@ export class Deliveries {
     let dropped = 0;
     this.#nextDue = NEVER;
     for (const delivery of [...this.#bySeq.values()]) {
+      if (this.#bySeq.get(delivery.seq) !== delivery) continue; // finished by a callback of one before it
       if (delivery.expiresAt <= now) {
         const error = new NyotaError('NYOTA_EXPIRED', 'the message was still unsent when its ttlMs was over');
         if (this.withdraw(delivery.seq, error)) {
@@ -105,8 +106,11 @@ export class Deliveries {
     return dropped;
   }
 
-  /** After the outbox began again: old numbers to new ones; what has none was handled, or has failed with `error`. */
-  renumber(numbers: ReadonlyMap<number, number>, handledUpTo: number, error: NyotaError): void {
+  /**
+   * After the outbox began again: old numbers to new ones; what has none was handled, or has failed with `error`.
+   * Returns what tells them so: to be called once all is in place, since their callbacks may send.
+   */
+  renumber(numbers: ReadonlyMap<number, number>, handledUpTo: number, error: NyotaError): () => void {
     const old = [...this.#bySeq.values()];
     this.#bySeq.clear();
     for (const delivery of old) {
@@ -116,10 +120,10 @@ export class Deliveries {
         this.#bySeq.set(seq, delivery);
       }
     }
-    for (const delivery of old) {
-      if (this.#bySeq.get(delivery.seq) === delivery) continue;
-      this.#finish(delivery, delivery.seq <= handledUpTo ? undefined : error);
-    }
+    const over = old.filter((delivery) => this.#bySeq.get(delivery.seq) !== delivery);
+    return () => {
+      for (const delivery of over) this.#finish(delivery, delivery.seq <= handledUpTo ? undefined : error);
+    };
   }
 
   fail(error: NyotaError): void {

@@ -15,6 +15,7 @@ import { parseCancelBody, parseEventBody, parseReplyBody, parseRequestBody } fro
 import { decodePayload } from '../protocol/payload.js';
 import { Inbox } from './inbox.js';
 import { IncomingRequests, type RunningRequest } from './incoming-requests.js';
+import type { InboundState } from './persisted.js';
 import type { SessionActions } from './session-actions.js';
 import type { SessionCounters } from './session-counters.js';
 import { parseStoreFrame, type StoreFrame } from './store-frames.js';
@@ -45,6 +46,8 @@ export interface DispatcherHost {
   duplicate(): void;
   /** Something settled outside of a received chunk: an ack may be due. */
   ackMayBeDue(): void;
+  /** Held frames have run, perhaps outside of a received chunk: what they brought must go out. */
+  heldDispatched(): void;
 }
 
 interface Held {
@@ -66,7 +69,12 @@ export class Dispatcher {
   #heldBytes = 0;
   #running = 0;
   #paused = false;
+  #draining = false;
   #reading = true;
+  /** Set by `restore`, until it is known what the other side had sent before. */
+  #restoredAt: number | undefined;
+  /** Up to this number a process before this one may have dispatched. */
+  #redeliveredUpTo = 0;
 
   constructor(limits: Limits, actions: SessionActions, host: DispatcherHost, counters: SessionCounters) {
     this.#limits = limits;
@@ -115,6 +123,7 @@ export class Dispatcher {
     const bytes = frame.end - frame.start;
     inbox.accept(seq, bytes, (frame.flags & Flag.ACK_NOW) !== 0, now);
     this.#counters.received++;
+    if (inbox.wasSettled(seq)) return;
     if (this.#blocked && !this.#mayOvertake(type)) {
       inbox.open(seq, Number.POSITIVE_INFINITY, undefined);
       this.#held.push({ seq, type, body, bytes });
@@ -129,7 +138,7 @@ export class Dispatcher {
   receiveVolatile(frame: FrameView): void {
     const [event, args] = this.#decodeEvent(frame);
     if (this.#blocked) this.#counters.volatileDropped++;
-    else this.#actions.dispatch(event, args, true);
+    else this.#actions.dispatch(event, args, 0, false);
   }
 
   pause(): void {
@@ -167,13 +176,36 @@ export class Dispatcher {
     }
   }
 
+  /**
+   * Takes over what a process before this one has handled. What the other side sends again up to `sentBefore` may have
+   * been dispatched by it: those are flagged as redelivered.
+   */
+  restore({ settled, beyond }: InboundState): void {
+    this.#inbox.restore(settled, beyond);
+    this.#restoredAt = settled;
+  }
+
+  /** After `restore`: the other side has sent up to this number before. */
+  expectRedelivery(sentBefore: number): void {
+    if (this.#restoredAt === undefined) return;
+    this.#redeliveredUpTo = Math.max(this.#redeliveredUpTo, sentBefore);
+    this.#restoredAt = undefined;
+  }
+
   /** The session is over and another begins on this side: numbers start anew, running handlers lose their caller. */
   reset(reason: NyotaError): void {
     this.#inbox = new Inbox();
+    this.#redeliveredUpTo = 0;
     this.#running = 0;
     this.#requests.abandon(reason);
     this.#held = this.#held.filter(({ type }) => type === FrameType.EVENT);
-    for (const held of this.#held) held.seq = 0;
+    this.#heldBytes = 0;
+    for (const held of this.#held) {
+      held.seq = 0;
+      this.#heldBytes += held.bytes;
+    }
+    // Nothing of the old session's settles any more, so nothing else would set these going.
+    this.#drain();
   }
 
   /** The session is over for good. */
@@ -236,7 +268,7 @@ export class Dispatcher {
     switch (type) {
       case FrameType.EVENT: {
         const [event, args] = body as readonly [string, unknown[]];
-        const settling = this.#actions.dispatch(event, args, false);
+        const settling = this.#actions.dispatch(event, args, seq, seq <= this.#redeliveredUpTo);
         if (settling !== undefined && seq > 0) {
           this.#running++;
           inbox.open(seq, now, event);
@@ -275,10 +307,8 @@ export class Dispatcher {
     now: number,
   ): void {
     const [id, event, args, timeoutMs] = body;
-    const request = this.#requests.start(
-      id,
-      typeof timeoutMs === 'number' ? now + timeoutMs : Number.POSITIVE_INFINITY,
-    );
+    const deadline = typeof timeoutMs === 'number' ? now + timeoutMs : Number.POSITIVE_INFINITY;
+    const request = this.#requests.start(id, deadline, seq, seq <= this.#redeliveredUpTo);
     const done = (ok: boolean, value: unknown): void => {
       this.#finish(request, ok, value);
       this.#settled(inbox, seq);
@@ -316,6 +346,10 @@ export class Dispatcher {
   }
 
   #drain(): void {
+    // A handler that is done at once, or a listener that resumes, gets here from within the loop.
+    if (this.#draining) return;
+    this.#draining = true;
+    const before = this.#held.length;
     try {
       while (this.#held.length > 0 && !this.#paused && this.#running < this.#limits.maxRunningHandlers) {
         const held = this.#held.shift() as Held;
@@ -328,8 +362,11 @@ export class Dispatcher {
           ? error
           : new NyotaError('NYOTA_INTERNAL', 'dispatching failed', { cause: error }),
       );
+    } finally {
+      this.#draining = false;
     }
     this.#updateReading();
+    if (before > 0) this.#host.heldDispatched();
   }
 
   #updateReading(): void {

@@ -6,8 +6,8 @@ import { NyotaError } from '../errors.js';
 
 export const MAX_CONTROL_FRAMES_PER_SECOND = 100;
 const WINDOW_MS = 1000;
-/** A peer may announce what it likes; faster than this it is counted as flooding. */
-const LEAST_INTERVAL_MS = 10;
+/** A shorter interval than this explains no more frames: otherwise a peer could set its own limit. */
+const LEAST_INTERVAL_MS = 100;
 
 export class FloodMeter {
   readonly #allowed: number;

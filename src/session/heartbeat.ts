@@ -15,6 +15,9 @@ const LEAST_PEER_INTERVAL_MS = 20;
 
 export type Pulse = 'quiet' | 'ping' | 'dead';
 
+/** A ping that tells of a pause waits so long: who pauses for every message would flood the other side otherwise. */
+const TELL_PAUSE_MS = 100;
+
 /** Share of a new measurement in the smoothed round-trip time: TCP's own, RFC 6298. */
 const SMOOTHING = 1 / 8;
 
@@ -46,7 +49,9 @@ export class Heartbeat {
 
   /**
    * While this side does not read, it can't hear: it judges nobody, and pings at the other side's pace too,
-   * so that its own bytes keep telling that it lives.
+   * so that its own bytes keep telling that it lives. A ping soon tells of the change.
+   *
+   * @param peerIntervalMs how often the other side pings; 0: never
    */
   setReading(reading: boolean, peerIntervalMs: number, now: number): void {
     this.#reading = reading;
@@ -55,7 +60,7 @@ export class Heartbeat {
     // 0: the other side never pings, so it has no pace. What it announces may not make us a flooder.
     const theirs = peerIntervalMs === 0 ? own : Math.max(peerIntervalMs, LEAST_PEER_INTERVAL_MS);
     this.#intervalMs = reading ? own : Math.min(own, theirs);
-    this.#nextPingAt = Math.min(this.#nextPingAt, reading ? this.#nextPingAt : now);
+    this.#nextPingAt = Math.min(this.#nextPingAt, now + TELL_PAUSE_MS);
   }
 
   get nextDeadline(): number {

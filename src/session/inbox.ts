@@ -9,6 +9,7 @@
  *                     ^
  *                  ackable: the contiguous settled prefix
  */
+import type { Range } from './persisted.js';
 
 /** An ack goes out after this many settled frames, so many bytes, or so long, whichever comes first. */
 export const ACK_FRAMES = 32;
@@ -32,6 +33,11 @@ export class Inbox {
   /** The sender waits for the ack of this number. */
   #urgentSeq = 0;
   #ackNow = false;
+  /** With a durable store: no ack claims more than what is committed. */
+  #committed = Number.POSITIVE_INFINITY;
+  /** Numbers above `received` that a process before this one has settled. */
+  #beyond: readonly Range[] = [];
+  #changed = false;
   /** What is not settled, by number; a Map keeps the rising order. Made when first needed. */
   #open: Map<number, Unsettled> | undefined;
 
@@ -42,6 +48,11 @@ export class Inbox {
 
   /** The highest number that an ack may claim. */
   get ackable(): number {
+    return Math.min(this.settled, this.#committed);
+  }
+
+  /** The end of the contiguous settled prefix. */
+  get settled(): number {
     if (this.#open === undefined || this.#open.size === 0) return this.#received;
     for (const seq of this.#open.keys()) return seq - 1;
     return this.#received;
@@ -58,6 +69,7 @@ export class Inbox {
   /** Takes the next number in. It counts as settled unless `open` is called for it. */
   accept(seq: number, frameBytes: number, ackNow: boolean, now: number): void {
     this.#received = seq;
+    this.#changed = true;
     this.#bytesSinceAck += frameBytes;
     if (ackNow) this.#urgentSeq = seq;
     if (this.#ackDueAt === Number.POSITIVE_INFINITY) this.#ackDueAt = now + ACK_DELAY_MS;
@@ -72,6 +84,7 @@ export class Inbox {
   /** True if it was open. */
   settle(seq: number, now: number): boolean {
     if (this.#open?.delete(seq) !== true) return false;
+    this.#changed = true;
     if (this.#ackDueAt === Number.POSITIVE_INFINITY) this.#ackDueAt = now + ACK_DELAY_MS;
     return true;
   }
@@ -81,6 +94,11 @@ export class Inbox {
     return this.#open ?? [];
   }
 
+  /** An ack would say something: new, or asked for again. */
+  get ackReady(): boolean {
+    return this.#ackNow || this.ackable > this.#ackSent;
+  }
+
   /** A duplicate or a new connection: the other side should hear where we stand. */
   acknowledgeAgain(): void {
     this.#ackNow = true;
@@ -88,20 +106,72 @@ export class Inbox {
 
   /** When `ackDue` will become true by time alone; Infinity where nothing waits. */
   get ackDueAt(): number {
-    return this.#ackNow || this.ackable > this.#ackSent ? this.#ackDueAt : Number.POSITIVE_INFINITY;
+    // With a store the ack follows the commit, which `snapshot` began.
+    const waits = this.#committed === Number.POSITIVE_INFINITY || this.#changed;
+    return waits && this.settled > this.#ackSent ? this.#ackDueAt : Number.POSITIVE_INFINITY;
   }
 
   ackDue(now: number): boolean {
     if (this.#ackNow) return true;
-    const ackable = this.ackable;
-    const waiting = ackable - this.#ackSent;
+    const { settled } = this;
+    const waiting = settled - this.#ackSent;
     if (waiting <= 0) return false;
     return (
       waiting >= ACK_FRAMES ||
       this.#bytesSinceAck >= ACK_BYTES ||
       now >= this.#ackDueAt ||
-      (this.#urgentSeq > this.#ackSent && this.#urgentSeq <= ackable)
+      (this.#urgentSeq > this.#ackSent && this.#urgentSeq <= settled)
     );
+  }
+
+  /** From here on an ack claims only what `commit` has been told of. */
+  holdBack(): void {
+    this.#committed = this.#received;
+  }
+
+  /** What was settled up to `seq` is in the store. */
+  commit(seq: number): void {
+    if (seq <= this.#committed) return;
+    this.#committed = seq;
+    if (seq > this.#ackSent) this.#ackNow = true;
+  }
+
+  /** Something was received or settled since the last `snapshot`. */
+  get changed(): boolean {
+    return this.#changed;
+  }
+
+  /** What is settled: the prefix, and the ranges beyond it. */
+  snapshot(): { settled: number; beyond: Range[] } {
+    this.#changed = false;
+    this.#ackDueAt = Number.POSITIVE_INFINITY;
+    const { settled } = this;
+    const beyond: Range[] = [];
+    let from = settled + 1;
+    for (const seq of this.#open?.keys() ?? []) {
+      if (seq > from) beyond.push([from, seq - 1]);
+      from = seq + 1;
+    }
+    if (beyond.length > 0 || (this.#open?.size ?? 0) > 0) {
+      if (this.#received >= from) beyond.push([from, this.#received]);
+    }
+    for (const [start, end] of this.#beyond) {
+      if (end > this.#received) beyond.push([Math.max(start, this.#received + 1), end]);
+    }
+    return { settled, beyond };
+  }
+
+  /** Takes over what a store has kept: the other side sends again from `settled` on. */
+  restore(settled: number, beyond: readonly Range[]): void {
+    this.#received = settled;
+    this.#ackSent = settled;
+    this.#committed = settled;
+    this.#beyond = beyond;
+  }
+
+  /** True for a number that a process before this one has settled: it is not dispatched again. */
+  wasSettled(seq: number): boolean {
+    return this.#beyond.length > 0 && this.#beyond.some(([from, to]) => seq >= from && seq <= to);
   }
 
   /** The number to put in the ack that is sent now. */

@@ -9,12 +9,18 @@ export class RunningRequest {
   readonly id: number;
   /** Until when the other side waits; Infinity where it waits for ever. */
   readonly deadline: number;
+  /** Its number in the session. */
+  readonly seq: number;
+  /** A process that died may have handled it before. */
+  readonly redelivered: boolean;
   #controller: AbortController | undefined;
   #aborted: NyotaError | undefined;
 
-  constructor(id: number, deadline: number) {
+  constructor(id: number, deadline: number, seq: number, redelivered: boolean) {
     this.id = id;
     this.deadline = deadline;
+    this.seq = seq;
+    this.redelivered = redelivered;
   }
 
   get signal(): AbortSignal {
@@ -48,8 +54,8 @@ export class IncomingRequests {
     return this.#running.size === 0 ? Number.POSITIVE_INFINITY : this.#nextDeadline;
   }
 
-  start(id: number, deadline: number): RunningRequest {
-    const request = new RunningRequest(id, deadline);
+  start(id: number, deadline: number, seq: number, redelivered: boolean): RunningRequest {
+    const request = new RunningRequest(id, deadline, seq, redelivered);
     this.#running.set(id, request);
     this.#nextDeadline = Math.min(this.#nextDeadline, deadline);
     return request;

@@ -16,7 +16,8 @@
  */
 import { NyotaError } from '../errors.js';
 import { FrameType, LENGTH_BYTES, SEQUENCED_HEADER_BYTES } from '../protocol/constants.js';
-import { writeSequencedHeader } from '../protocol/frame-encoder.js';
+import { encodeFrame, writeSequencedHeader } from '../protocol/frame-encoder.js';
+import type { StoredFrame } from './persisted.js';
 
 const FIRST_SEGMENT_BYTES = 1024;
 const MAX_SEGMENT_BYTES = 64 * 1024;
@@ -49,6 +50,14 @@ export class Outbox {
   #nextSeq = 1;
   #cursorSeq = 1;
   #sentSeq = 0;
+  /** No frame behind it is handed out: with a durable store, what is not committed. */
+  #releasedSeq = Number.POSITIVE_INFINITY;
+  /** Where the frames begin that `takeUncommitted` has not handed out. */
+  #journalSegment: Segment | undefined;
+  #journalOffset = 0;
+  #journalSeq = 1;
+  /** Frames before that point that were withdrawn since. */
+  #rewritten: number[] = [];
 
   constructor(limits: OutboxLimits) {
     this.#limits = limits;
@@ -135,8 +144,10 @@ export class Outbox {
       this.#cursorOffset = segment?.start ?? 0;
     }
     if (segment === undefined) return undefined;
-    const piece = segment.buffer.subarray(this.#cursorOffset, segment.end);
-    this.#cursorOffset = segment.end;
+    const end = this.#releasedSeq >= this.lastSeq ? segment.end : this.#releasedEnd(segment);
+    if (end === this.#cursorOffset) return undefined;
+    const piece = segment.buffer.subarray(this.#cursorOffset, end);
+    this.#cursorOffset = end;
     this.#unsentBytes -= piece.length;
     this.#cursorSeq = this.#unsentBytes === 0 ? this.#nextSeq : this.#cursorSeq + countFrames(piece);
     if (this.#cursorSeq - 1 > this.#sentSeq) this.#sentSeq = this.#cursorSeq - 1;
@@ -216,7 +227,83 @@ export class Outbox {
     if (freed > MAX_SEGMENT_BYTES) segment.buffer = Buffer.from(segment.buffer.subarray(0, segment.end));
     this.#bytes -= freed;
     this.#unsentBytes -= freed;
+    if (seq < this.#journalSeq) {
+      this.#rewritten.push(seq);
+      if (segment === this.#journalSegment) this.#journalOffset -= freed;
+    }
     return true;
+  }
+
+  /** Hands nothing out any more that is not released: for a session that is kept in a durable store. */
+  holdBack(): void {
+    this.#releasedSeq = 0;
+  }
+
+  /** All up to `seq` may be handed out. */
+  release(seq: number): void {
+    this.#releasedSeq = Math.max(this.#releasedSeq, seq);
+  }
+
+  /** Bytes behind the cursor that may be handed out now. */
+  get ready(): boolean {
+    return this.#unsentBytes > 0 && this.#cursorSeq <= this.#releasedSeq;
+  }
+
+  /** True where `takeUncommitted` has something. */
+  get hasUncommitted(): boolean {
+    return this.#journalSeq < this.#nextSeq || this.#rewritten.length > 0;
+  }
+
+  /** The frames, as copies, that were added or withdrawn since the last call: for a durable store. */
+  takeUncommitted(): StoredFrame[] {
+    const frames: StoredFrame[] = [];
+    for (const seq of this.#rewritten) {
+      if (seq > this.ackedSeq) frames.push({ seq, frame: encodeFrame(FrameType.SKIP, { seq }) });
+    }
+    this.#rewritten = [];
+    let index = this.#journalSegment === undefined ? 0 : this.#segments.indexOf(this.#journalSegment);
+    let offset = this.#journalOffset;
+    if (index < 0 || this.#journalSegment === undefined) {
+      index = Math.max(index, 0);
+      offset = this.#segments[index]?.start ?? 0;
+    }
+    for (; index < this.#segments.length; index++) {
+      const segment = this.#segments[index] as Segment;
+      for (; offset < segment.end; this.#journalSeq++) {
+        const size = frameSize(segment.buffer, offset);
+        frames.push({
+          seq: this.#journalSeq,
+          frame: Buffer.from(segment.buffer.subarray(offset, offset + size)),
+        });
+        offset += size;
+      }
+      this.#journalSegment = segment;
+      this.#journalOffset = offset;
+      offset = this.#segments[index + 1]?.start ?? 0;
+    }
+    return frames;
+  }
+
+  /**
+   * Takes over what a store has kept: the frames after `acked`, rising and without a hole, up to `lastSeq`.
+   * All of them may have been sent by the process before.
+   */
+  restore(acked: number, lastSeq: number, frames: Iterable<Uint8Array>): void {
+    this.#firstSeq = acked + 1;
+    this.#cursorSeq = acked + 1;
+    for (const frame of frames) {
+      const segment = this.#room(frame.length);
+      segment.buffer.set(frame, segment.end);
+      segment.end += frame.length;
+      this.#bytes += frame.length;
+      this.#unsentBytes += frame.length;
+    }
+    this.#nextSeq = lastSeq + 1;
+    this.#sentSeq = lastSeq;
+    this.#releasedSeq = lastSeq;
+    this.#journalSeq = lastSeq + 1;
+    this.#journalSegment = this.#segments[this.#segments.length - 1];
+    this.#journalOffset = this.#journalSegment?.end ?? 0;
   }
 
   /** Each retained frame, whole, oldest first. The views are valid until the outbox is changed. */
@@ -244,7 +331,20 @@ export class Outbox {
     this.#segments = [];
     this.#nextSeq = 1;
     this.#sentSeq = 0;
+    this.#rewritten = [];
+    this.#journalSeq = 1;
+    this.#journalSegment = undefined;
+    this.#journalOffset = 0;
+    if (this.#releasedSeq !== Number.POSITIVE_INFINITY) this.#releasedSeq = 0;
     this.#reset();
+  }
+
+  #releasedEnd(segment: Segment): number {
+    let end = this.#cursorOffset;
+    for (let seq = this.#cursorSeq; end < segment.end && seq <= this.#releasedSeq; seq++) {
+      end += frameSize(segment.buffer, end);
+    }
+    return end;
   }
 
   #room(size: number): Segment {

@@ -27,6 +27,11 @@ export class OutgoingRequests {
     return this.#pending.size === 0 ? Number.POSITIVE_INFINITY : this.#nextDeadline;
   }
 
+  /** Ids up to this one may belong to requests of a process before this one. */
+  skipTo(id: number): void {
+    this.#lastId = Math.max(this.#lastId, id);
+  }
+
   nextId(): number {
     return ++this.#lastId;
   }
@@ -63,17 +68,23 @@ export class OutgoingRequests {
     return expired;
   }
 
-  /** After the outbox began again: those that went along have new numbers; the others fail. */
-  renumber(numbers: ReadonlyMap<number, number>, error: NyotaError): void {
-    for (const request of [...this.#pending.values()]) {
+  /** The frames of those that wait. */
+  seqs(): Set<number> {
+    return new Set([...this.#pending.values()].map(({ seq }) => seq));
+  }
+
+  /** After the outbox began again: those that went along have new numbers; the others fail, once the result is called. */
+  renumber(numbers: ReadonlyMap<number, number>, error: NyotaError): () => void {
+    const over: PendingRequest[] = [];
+    for (const request of this.#pending.values()) {
       const seq = numbers.get(request.seq);
-      if (seq !== undefined) {
-        request.seq = seq;
-      } else {
-        this.#pending.delete(request.id);
-        request.settle(error);
-      }
+      if (seq !== undefined) request.seq = seq;
+      else over.push(request);
     }
+    for (const { id } of over) this.#pending.delete(id);
+    return () => {
+      for (const request of over) request.settle(error);
+    };
   }
 
   fail(error: NyotaError): void {

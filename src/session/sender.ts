@@ -6,7 +6,7 @@
  * throw comes before the first change (DESIGN.md, rule 11).
  */
 import { isErrorCode, NyotaError, printable } from '../errors.js';
-import type { Limits } from '../options.js';
+import { describeValue, type Limits } from '../options.js';
 import { Flag, FrameType, LENGTH_BYTES, SEQUENCED_HEADER_BYTES } from '../protocol/constants.js';
 import { encodeFrame } from '../protocol/frame-encoder.js';
 import type { WireLimits } from '../protocol/messages.js';
@@ -231,18 +231,22 @@ export class Sender {
    * For a new session after the old one was lost: what was never handled goes along, under new numbers.
    *
    * @param handled up to where the other side is known to have handled; undefined where it can't be known
-   * @param first puts in what must come before everything that goes along
+   * @param first puts in what must come before everything that goes along. It may return what tells of it: callbacks
+   * may send, so none runs before all is in place
    */
-  restart(handled: number | undefined, error: NyotaError, first: () => void): Carried {
+  restart(handled: number | undefined, error: NyotaError, first: () => (() => void) | undefined): Carried {
     const { outbox } = this;
     const acked = outbox.ackedSeq;
     const lastDelivered = handled ?? outbox.sentSeq;
+    // A request that was given up after it was sent does not go along: its cancel doesn't either.
+    const waiting = this.requests.seqs();
     let uncertain = 0;
     const kept: Array<{ seq: number; type: number; flags: number; body: Buffer }> = [];
     outbox.forEach((seq, frame) => {
       const type = frame[LENGTH_BYTES];
       if (type !== FrameType.EVENT && type !== FrameType.REQUEST) return;
       if (seq > lastDelivered) {
+        if (type === FrameType.REQUEST && !waiting.has(seq)) return;
         const flags = (frame[LENGTH_BYTES + 1] ?? 0) & ~Flag.SEQ;
         kept.push({ seq, type, flags, body: Buffer.from(frame.subarray(SEQUENCED_HEADER_BYTES)) });
       } else if (handled === undefined && seq > acked) {
@@ -250,13 +254,16 @@ export class Sender {
       }
     });
     outbox.clear();
-    first();
+    const tellFirst = first();
     const numbers = new Map<number, number>();
     for (const { seq, type, flags, body } of kept) {
       numbers.set(seq, outbox.append(type as FrameType, flags, body));
     }
-    this.deliveries.renumber(numbers, handled ?? acked, error);
-    this.requests.renumber(numbers, error);
+    const tellDeliveries = this.deliveries.renumber(numbers, handled ?? acked, error);
+    const tellRequests = this.requests.renumber(numbers, error);
+    tellFirst?.();
+    tellDeliveries();
+    tellRequests();
     this.#maybeDrain();
     return { uncertain };
   }
@@ -352,16 +359,20 @@ function tooLarge(bytes: number, limit: number): NyotaError {
 function asError(thrown: unknown): Error {
   return thrown instanceof Error
     ? thrown
-    : new Error(typeof thrown === 'string' ? thrown : `the handler threw ${String(thrown)}`);
+    : new Error(typeof thrown === 'string' ? thrown : `the handler threw ${describeValue(thrown)}`);
 }
 
 /** The error that stands in for a reply which can't be sent: its name, message and code only. */
 function briefError(error: unknown): Error {
-  const { name, message } = asError(error);
-  const brief = new Error(printable(message));
-  brief.name = name;
-  const code: unknown = (error as { code?: unknown }).code;
-  return typeof code === 'string' ? Object.assign(brief, { code }) : brief;
+  try {
+    const { name, message } = asError(error);
+    const brief = new Error(printable(String(message)));
+    brief.name = printable(String(name));
+    const code: unknown = (error as { code?: unknown } | null | undefined)?.code;
+    return typeof code === 'string' ? Object.assign(brief, { code: printable(code) }) : brief;
+  } catch {
+    return new Error('the handler failed with an error that can not be read');
+  }
 }
 
 /** An error from the wire; one of nyota's own codes becomes a NyotaError again. */

@@ -11,8 +11,18 @@ import type { RunningRequest } from './incoming-requests.js';
 export interface SessionActions {
   /** Milliseconds since the epoch. */
   now(): number;
-  /** Runs the listeners of a remote event. A promise where one of them has not settled yet. */
-  dispatch(event: string, args: unknown[], volatile: boolean): PromiseLike<unknown> | undefined;
+  /**
+   * Runs the listeners of a remote event. A promise where one of them has not settled yet.
+   *
+   * @param seq the message's number in its session; 0 for one that has none
+   * @param redelivered a process that died may have dispatched it before
+   */
+  dispatch(
+    event: string,
+    args: unknown[],
+    seq: number,
+    redelivered: boolean,
+  ): PromiseLike<unknown> | undefined;
   /**
    * Runs the handler of a request, which calls `done` once, now or later. False where there is no handler.
    */

@@ -20,10 +20,13 @@ import { decodePayload } from '../protocol/payload.js';
 import { Dispatcher, type FrameView } from './dispatcher.js';
 import { FloodMeter } from './flood-meter.js';
 import { Heartbeat } from './heartbeat.js';
+import type { CoreBatch, CoreImage } from './persisted.js';
+import { ReplicaEndpoint } from './replica-endpoint.js';
 import { type Carried, Sender } from './sender.js';
+import { SequencerEndpoint } from './sequencer-endpoint.js';
 import type { SessionActions } from './session-actions.js';
 import { SessionCounters } from './session-counters.js';
-import { ReplicaEndpoint, SequencerEndpoint, type StoreEndpoint, type StoreHost } from './store-endpoint.js';
+import type { StoreEndpoint, StoreHost } from './store-endpoint.js';
 import type { StoreFrame } from './store-frames.js';
 
 export type Role = 'client' | 'server';
@@ -58,7 +61,10 @@ export class SessionCore {
   #state: CoreState = DETACHED;
   #attachment: Attachment | undefined;
   #generation = 0;
+  #ackAwaitsPull = false;
   #roundTripMs: number | undefined;
+  /** Kept in a durable store. */
+  #inStore = false;
 
   constructor(role: Role, limits: Limits, actions: SessionActions) {
     this.limits = limits;
@@ -115,16 +121,19 @@ export class SessionCore {
   /**
    * A connection has shaken hands. Returns its generation, by which all its later calls are known.
    * The caller has asked `diverged` before.
+   * @throws NyotaError the session's end, where it is over
    */
   attach(theirs: WireLimits, received: number): number {
     const now = this.#actions.now();
     const { outbox } = this.sender;
     if (this.#generation > 0) this.counters.reconnects++;
     this.sender.agree(theirs);
+    this.assertLive(); // a callback of a message that was taken back may have ended the session
     outbox.rewind(received);
     const replayUpTo = outbox.sentSeq;
     this.counters.replayed += replayUpTo - outbox.cursorSeq;
     this.dispatcher.inbox.acknowledgeAgain();
+    this.#ackAwaitsPull = false;
     const heartbeat = new Heartbeat(this.limits, now);
     this.#attachment = {
       heartbeat,
@@ -165,7 +174,10 @@ export class SessionCore {
   /** One frame. Throws a NyotaError that must end the connection. */
   receive(generation: number, frame: FrameView): void {
     if (!this.#isCurrent(generation)) return;
-    if (frame.ack >= 0) this.#acknowledged(frame);
+    if (frame.ack >= 0) {
+      this.#acknowledged(frame);
+      if (!this.#isCurrent(generation)) return; // a callback has ended it
+    }
     if ((frame.flags & Flag.SEQ) !== 0) this.dispatcher.receive(frame, this.#actions.now());
     else if (frame.type === FrameType.VOLATILE) this.dispatcher.receiveVolatile(frame);
     else if (frame.type !== FrameType.ACK) this.#receiveControl(frame);
@@ -181,6 +193,8 @@ export class SessionCore {
     if (!this.#isCurrent(generation)) return;
     this.store.flush();
     this.#ackMayBeDue();
+    // What was dispatched may have brought deadlines of its own.
+    this.#actions.rearm();
     if (this.sender.outbox.overflowing) {
       this.#actions.fail(
         new NyotaError('NYOTA_STALLED', 'the other side keeps asking and acknowledges nothing'),
@@ -195,6 +209,66 @@ export class SessionCore {
     const piece = this.#takeControl(attachment) ?? this.sender.outbox.take() ?? this.sender.takeVolatile();
     if (piece !== undefined) this.counters.bytesSent += piece.length;
     return piece;
+  }
+
+  /**
+   * The session is kept in a durable store from here on: nothing is acknowledged or sent before `committed` says that the
+   * step it depends on is in the store.
+   */
+  keepInStore(image?: CoreImage): void {
+    const { outbox, requests } = this.sender;
+    outbox.holdBack();
+    this.dispatcher.inbox.holdBack();
+    this.store.keepTrack();
+    this.#inStore = true;
+    if (image === undefined) return;
+    outbox.restore(
+      image.trimmed,
+      image.lastSeq,
+      image.outbound.map(({ frame }) => frame),
+    );
+    // Each request used up a number, so no id can be higher.
+    requests.skipTo(image.lastSeq);
+    this.store.restore(image);
+    this.dispatcher.restore(image.inbound);
+  }
+
+  /** True where `takeStep` has something that must not wait. */
+  stepDue(): boolean {
+    if (!this.#inStore || this.#state.is === 'ended') return false;
+    this.store.flush();
+    const { inbox } = this.dispatcher;
+    return (
+      this.sender.outbox.hasUncommitted ||
+      this.store.dirty ||
+      (inbox.changed && inbox.ackDue(this.#actions.now()))
+    );
+  }
+
+  /** All that has changed since the last step, and what may go out once it is in the store. */
+  takeStep(): { batch: CoreBatch; done: () => void } {
+    this.store.flush();
+    const { outbox } = this.sender;
+    const { inbox } = this.dispatcher;
+    const outbound = outbox.takeUncommitted();
+    const inbound = inbox.changed ? inbox.snapshot() : undefined;
+    const { lastSeq } = outbox;
+    const firstPending = this.store.firstPendingSeq ?? Number.POSITIVE_INFINITY;
+    const batch: CoreBatch = {
+      ...(this.store.dirty ? this.store.takeDirty() : {}),
+      ...(inbound === undefined ? {} : { inbound }),
+      outbound,
+      lastSeq,
+      trim: Math.min(outbox.ackedSeq, firstPending - 1),
+    };
+    return {
+      batch,
+      done: () => {
+        outbox.release(lastSeq);
+        if (inbound !== undefined) inbox.commit(inbound.settled);
+        this.#actions.wake();
+      },
+    };
   }
 
   /** Queues a control frame (CLOSE, GOAWAY) for the current connection. */
@@ -228,7 +302,11 @@ export class SessionCore {
   /** When `tick` has something to do; Infinity if never. */
   get nextDeadline(): number {
     const { heartbeat } = this.#attachment ?? {};
-    const ackAt = heartbeat === undefined ? Number.POSITIVE_INFINITY : this.dispatcher.inbox.ackDueAt;
+    // One that is due was told by `wake`: it waits for the connection to take bytes, not for time.
+    const ackAt =
+      heartbeat === undefined || this.#ackAwaitsPull
+        ? Number.POSITIVE_INFINITY
+        : this.dispatcher.inbox.ackDueAt;
     return Math.min(
       ackAt,
       heartbeat?.nextDeadline ?? Number.POSITIVE_INFINITY,
@@ -244,6 +322,8 @@ export class SessionCore {
     const now = this.#actions.now();
     this.sender.tick(now);
     this.dispatcher.tick(now);
+    // A callback may have ended the session.
+    if (this.#isEnded) return;
     this.store.tick(now);
     this.#ackMayBeDue();
     const attachment = this.#attachment;
@@ -266,13 +346,15 @@ export class SessionCore {
    * @param handled up to where the other side is known to have handled; undefined where it can't be known
    */
   restart(handled: number | undefined, error: NyotaError, carryStore: boolean): Carried {
+    if (this.#state.is === 'ended') return { uncertain: 0 };
     this.#attachment = undefined;
     this.#state = DETACHED;
     this.sender.dropVolatile();
     const carried = this.sender.restart(handled, error, () => {
-      if (!(this.store instanceof ReplicaEndpoint)) return;
-      if (carryStore) this.store.carry(error);
-      else this.store.clear(error);
+      if (!(this.store instanceof ReplicaEndpoint)) return undefined;
+      if (!carryStore) return this.store.clear(error);
+      this.store.carry(error);
+      return undefined;
     });
     this.dispatcher.reset(error);
     return carried;
@@ -286,6 +368,10 @@ export class SessionCore {
     this.dispatcher.end(error);
     this.sender.end(error);
     this.store.fail(error);
+  }
+
+  get #isEnded(): boolean {
+    return this.#state.is === 'ended';
   }
 
   #isCurrent(generation: number): boolean {
@@ -339,9 +425,10 @@ export class SessionCore {
   #takeControl(attachment: Attachment): Buffer | undefined {
     const { inbox } = this.dispatcher;
     const { control } = attachment;
-    const alongside = control.length > 0 || this.sender.outbox.unsentBytes > 0;
-    if (inbox.ackDue(this.#actions.now()) || (alongside && inbox.ackable > inbox.ackSent)) {
+    const alongside = control.length > 0 || this.sender.outbox.ready;
+    if (inbox.ackReady && (alongside || inbox.ackDue(this.#actions.now()))) {
       const ack = encodeFrame(FrameType.ACK, { ack: inbox.takeAck() });
+      this.#ackAwaitsPull = false;
       if (control.length === 0) return ack;
       control.unshift(ack);
     }
@@ -353,8 +440,10 @@ export class SessionCore {
   #ackMayBeDue(): void {
     if (this.#attachment === undefined) return;
     const { inbox } = this.dispatcher;
-    if (inbox.ackDue(this.#actions.now())) this.#actions.wake();
-    else if (inbox.ackDueAt !== Number.POSITIVE_INFINITY) this.#actions.rearm();
+    if (inbox.ackDue(this.#actions.now())) {
+      this.#ackAwaitsPull = true;
+      this.#actions.wake();
+    } else if (inbox.ackDueAt !== Number.POSITIVE_INFINITY) this.#actions.rearm();
   }
 
   #dispatcherHost() {
@@ -367,12 +456,16 @@ export class SessionCore {
         if (attachment === undefined) return;
         const now = this.#actions.now();
         attachment.heartbeat.setReading(reading, attachment.pingIntervalMs, now);
-        // Tells the other side at once, so that it does not take the silence for death.
-        this.control(this.#ping(attachment, now));
         this.#actions.setReading(reading);
         this.#actions.rearm();
       },
       ackMayBeDue: () => this.#ackMayBeDue(),
+      heldDispatched: () => {
+        if (this.#isEnded) return;
+        this.store.flush();
+        this.#ackMayBeDue();
+        this.#actions.rearm();
+      },
       duplicate: () => this.#countControl(),
     };
   }

@@ -58,6 +58,7 @@ export class MemoryStore implements SessionStore {
       trimmed: 0,
       lastSeq: 0,
       detachedAt: now,
+      resolvedSeq: 0,
       established: false,
     });
     return 1;
@@ -80,7 +81,8 @@ export class MemoryStore implements SessionStore {
   commit(id: string, fence: number, batch: SessionBatch): void {
     const kept = this.#sessions.get(id);
     if (kept === undefined || kept.fence !== fence) throw fenced(id);
-    const { inbound, entries, revision, outbound, trim, lastSeq, detachedAt, established } = batch;
+    const { inbound, entries, revision, outbound, trim, lastSeq, resolvedSeq, detachedAt, established } =
+      batch;
     for (const entry of entries ?? []) {
       if (entry.bytes === undefined) kept.entries.delete(entry.key);
       else kept.entries.set(entry.key, entry);
@@ -94,6 +96,7 @@ export class MemoryStore implements SessionStore {
       inbound: inbound ?? kept.inbound,
       revision: revision ?? kept.revision,
       lastSeq: lastSeq ?? kept.lastSeq,
+      resolvedSeq: resolvedSeq ?? kept.resolvedSeq,
       detachedAt: detachedAt === undefined ? kept.detachedAt : detachedAt,
       established: established ?? kept.established,
     });

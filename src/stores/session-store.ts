@@ -9,35 +9,18 @@
  * `NYOTA_TAKEN_OVER` for a fence that is not the current one, `NYOTA_STORE_FAILED` for everything else.
  */
 import type { ErrorCode } from '../errors.js';
+import type { CoreBatch, CoreImage } from '../session/persisted.js';
+
+export type {
+  CoreBatch,
+  CoreImage,
+  InboundState,
+  Range,
+  StoredEntry,
+  StoredFrame,
+} from '../session/persisted.js';
 
 export type Awaitable<T> = T | PromiseLike<T>;
-
-/** An inclusive range of numbers. */
-export type Range = readonly [from: number, to: number];
-
-/** What of the other side's messages has been handled. */
-export interface InboundState {
-  /** All up to this number are settled. */
-  readonly settled: number;
-  /** Those beyond it that are settled too, in rising order. */
-  readonly beyond: readonly Range[];
-}
-
-/** An entry of the shared store. */
-export interface StoredEntry {
-  readonly key: string;
-  /** undefined: the key is deleted. */
-  readonly bytes: Buffer | undefined;
-  readonly revision: number;
-  /** When it expires, in ms since the epoch; undefined: never. */
-  readonly expiresAt: number | undefined;
-}
-
-/** A whole frame of the outbox, as it goes on the wire. */
-export interface StoredFrame {
-  readonly seq: number;
-  readonly frame: Buffer;
-}
 
 /** What does not change while a session lives. */
 export interface SessionRecord {
@@ -50,19 +33,8 @@ export interface SessionRecord {
   readonly resumeWindowMs: number;
 }
 
-/** What one atomic step changes. What is not there stays as it is. */
-export interface SessionBatch {
-  readonly inbound?: InboundState;
-  /** New or changed entries, each key once. */
-  readonly entries?: readonly StoredEntry[];
-  /** The store's last revision. */
-  readonly revision?: number;
-  /** New frames, or the same numbers with another content. */
-  readonly outbound?: readonly StoredFrame[];
-  /** Frames up to this number are acknowledged: let go. */
-  readonly trim?: number;
-  /** The highest number given out. */
-  readonly lastSeq?: number;
+/** One atomic step. What is not there stays as it is. */
+export interface SessionBatch extends CoreBatch {
   /** The client is gone since then; null: it is there. */
   readonly detachedAt?: number | null;
   /** A client's: whether the server has welcomed the session. */
@@ -70,17 +42,9 @@ export interface SessionBatch {
 }
 
 /** All that is known of a session. */
-export interface StoredSession {
+export interface StoredSession extends CoreImage {
   readonly record: SessionRecord;
   readonly fence: number;
-  readonly inbound: InboundState;
-  readonly entries: readonly StoredEntry[];
-  readonly revision: number;
-  /** Rising, without a hole, up to `lastSeq`. */
-  readonly outbound: readonly StoredFrame[];
-  /** All up to this number are acknowledged. */
-  readonly trimmed: number;
-  readonly lastSeq: number;
   readonly detachedAt: number | null;
   readonly established: boolean;
 }

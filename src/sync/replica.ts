@@ -38,6 +38,7 @@ export interface Refusal {
 
 export class Replica {
   readonly #limits: StoreLimits;
+  readonly #onConfirm: (key: string) => void;
   readonly #confirmed = new Entries();
   readonly #pending = new PendingOps();
   readonly #callbacks = new Callbacks();
@@ -50,8 +51,19 @@ export class Replica {
   /** No tombstone is kept for a key without pending writes: this is the highest revision of those let go. */
   #deletedRevision = 0;
 
-  constructor(limits: StoreLimits = DEFAULT_STORE_LIMITS) {
+  /** @param onConfirm hears of every key whose confirmed entry changes, as it changes */
+  constructor(limits: StoreLimits = DEFAULT_STORE_LIMITS, onConfirm: (key: string) => void = () => {}) {
     this.#limits = limits;
+    this.#onConfirm = onConfirm;
+  }
+
+  /** Takes over what a process before this one has kept; pending writes follow by `submit`. */
+  restore(entries: Iterable<{ key: string; bytes: Buffer | undefined; revision: number }>): void {
+    for (const { key, bytes, revision } of entries) {
+      if (bytes === undefined) continue;
+      this.#confirmed.set(key, { bytes, revision });
+      this.#size++;
+    }
   }
 
   /** The visible entry. A value that is not confirmed has the last confirmed revision of its key, 0 if none. */
@@ -89,6 +101,11 @@ export class Replica {
   /** What a compare-and-set expects: 0 for a key that isn't there, also for a deleted one. */
   confirmedRevision(key: string): number {
     return this.#confirmed.get(key)?.revision ?? 0;
+  }
+
+  /** The frame of the oldest write that the server hasn't answered yet; undefined where none is. */
+  get firstPendingSeq(): number | undefined {
+    return this.#pending.head?.seq;
   }
 
   /** Writes that the server hasn't answered yet. */
@@ -290,6 +307,7 @@ export class Replica {
     else this.#confirmed.set(key, { bytes, revision });
     const pending = this.#pending.key(key);
     if (pending !== undefined) pending.revision = revision;
+    this.#onConfirm(key);
   }
 
   /** The last confirmed revision of a key, also of its deletion while writes to it are pending. */

@@ -84,6 +84,22 @@ export class Sequencer {
     return { accepted: true, change: this.#commit(op) };
   }
 
+  /** Takes over what a process before this one has kept. `expiresAt` in the time of `now()`. */
+  restore(
+    entries: Iterable<{
+      key: string;
+      bytes: Buffer | undefined;
+      revision: number;
+      expiresAt: number | undefined;
+    }>,
+    revision: number,
+  ): void {
+    for (const { key, bytes, revision: own, expiresAt } of entries) {
+      if (bytes !== undefined) this.#entries.set(key, { bytes, revision: own }, expiresAt);
+    }
+    this.#revision = revision;
+  }
+
   /** When `expire` has something to do, in the time of `now()`; Infinity if never. */
   nextExpiry(): number {
     return this.#entries.nextExpiry();

@@ -1,0 +1,55 @@
+/** How far the demo has come, on stderr: a bar on a terminal, a plain line now and then elsewhere. */
+import { SingleBar } from 'cli-progress';
+import type { DemoObserver } from './demo-run.js';
+
+const LINE_EVERY_MS = 2_000;
+
+export class DemoProgress implements DemoObserver {
+  readonly #total: number;
+  readonly #cuts: number;
+  readonly #bar: SingleBar | undefined;
+  #running = false;
+  #printedAt = 0;
+
+  constructor(total: number, cuts: number) {
+    this.#total = total;
+    this.#cuts = cuts;
+    if (process.stderr.isTTY === true) {
+      this.#bar = new SingleBar({
+        format: '{bar} {percentage} %  {value} of {total} events handled, {made} of {cuts} cuts',
+        barCompleteChar: '█',
+        barIncompleteChar: '░',
+        hideCursor: true,
+        stream: process.stderr,
+        // Signals are the demo's own business: its processes come first.
+        gracefulExit: false,
+      });
+    }
+  }
+
+  started(pids: readonly { name: string; pid: number | undefined }[]): void {
+    this.#say(`Processes: ${pids.map(({ name, pid }) => `${name} ${pid}`).join(', ')}.`);
+    this.#running = true;
+    this.#printedAt = performance.now();
+    this.#bar?.start(this.#total, 0, { made: 0, cuts: this.#cuts });
+  }
+
+  advanced(handled: number, made: number): void {
+    if (!this.#running) return;
+    this.#bar?.update(handled, { made });
+    if (this.#bar !== undefined || performance.now() - this.#printedAt < LINE_EVERY_MS) return;
+    this.#printedAt = performance.now();
+    this.#say(`${handled} of ${this.#total} events handled, ${made} of ${this.#cuts} cuts`);
+  }
+
+  /** May be called again. */
+  stop(): void {
+    if (!this.#running) return;
+    this.#running = false;
+    this.#bar?.stop();
+  }
+
+  #say(line: string): void {
+    process.stderr.write(`${line}\n`);
+  }
+}

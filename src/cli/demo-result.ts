@@ -1,0 +1,126 @@
+/** The verdict: what both ends of every link reported, compared. Pure. */
+import { isDeepStrictEqual } from 'node:util';
+import type { EndReport, LinkName } from './demo-messages.js';
+import { flaws, percentile, type Tally, tally } from './demo-tally.js';
+
+export interface DirectionResult extends Tally {
+  readonly from: string;
+  readonly to: string;
+  /** Of the sending end. */
+  readonly reconnects: number;
+  readonly eventsPerSecond: number;
+  readonly requests: {
+    readonly sent: number;
+    readonly answered: number;
+    readonly failed: number;
+    /** Times that a handler ran. */
+    readonly handled: number;
+    /** Undefined where none was answered. */
+    readonly p50Ms: number | undefined;
+    readonly p99Ms: number | undefined;
+  };
+  /** Messages that were sent again after a cut, and those that the other end knew already and dropped. */
+  readonly replayed: number;
+  readonly duplicatesDropped: number;
+}
+
+export interface StoreResult {
+  readonly link: LinkName;
+  /** By both ends. */
+  readonly writes: number;
+  readonly equal: boolean;
+  /** What both ends together have counted up, and what the counter in the store says. */
+  readonly steps: number;
+  readonly counter: number;
+}
+
+export interface DemoResult {
+  readonly ok: boolean;
+  readonly seed: number;
+  readonly durationMs: number;
+  readonly cuts: { readonly planned: number; readonly made: number };
+  readonly directions: readonly DirectionResult[];
+  readonly stores: readonly StoreResult[];
+  /** Empty where all went well. */
+  readonly problems: readonly string[];
+}
+
+/** A link's two ends. */
+export interface LinkReport {
+  readonly link: LinkName;
+  readonly client: EndReport;
+  readonly server: EndReport;
+}
+
+export interface RunFacts {
+  readonly seed: number;
+  readonly durationMs: number;
+  /** Events that each end was to send. */
+  readonly events: number;
+  readonly cuts: DemoResult['cuts'];
+  /** What was wrong beside the counts. */
+  readonly problems: readonly string[];
+}
+
+export function judge(facts: RunFacts, links: readonly LinkReport[], counterKey: string): DemoResult {
+  const { seed, durationMs, events, cuts } = facts;
+  const directions = links.flatMap(({ link, client, server }) => [
+    judgeDirection(`client ${link}`, 'server', client, server),
+    judgeDirection('server', `client ${link}`, server, client),
+  ]);
+  const stores = links.map((link) => judgeStore(link, counterKey));
+  const problems = [
+    ...facts.problems,
+    ...directions.flatMap((direction) => directionProblems(direction, events)),
+    ...stores.flatMap(storeProblems),
+    ...(cuts.made < cuts.planned ? [`only ${cuts.made} of ${cuts.planned} cuts made`] : []),
+  ];
+  return { ok: problems.length === 0, seed, durationMs, cuts, directions, stores, problems };
+}
+
+function judgeDirection(from: string, to: string, sender: EndReport, handler: EndReport): DirectionResult {
+  const { roundTripsMs, ...requests } = sender.requests;
+  return {
+    from,
+    to,
+    ...tally(sender.sent, handler.handled),
+    reconnects: sender.stats.reconnects,
+    eventsPerSecond: handler.handledMs > 0 ? (handler.handled.length / handler.handledMs) * 1_000 : 0,
+    requests: {
+      ...requests,
+      handled: handler.requestsHandled.length,
+      p50Ms: percentile(roundTripsMs, 0.5),
+      p99Ms: percentile(roundTripsMs, 0.99),
+    },
+    replayed: sender.stats.replayed,
+    duplicatesDropped: handler.stats.duplicatesDropped,
+  };
+}
+
+function judgeStore({ link, client, server }: LinkReport, counterKey: string): StoreResult {
+  return {
+    link,
+    writes: client.writes + server.writes,
+    equal: isDeepStrictEqual(client.store, server.store),
+    steps: client.steps + server.steps,
+    counter: Number(server.store[counterKey] ?? 0),
+  };
+}
+
+function directionProblems(direction: DirectionResult, events: number): string[] {
+  const { from, to, sent, requests } = direction;
+  const found = flaws(direction);
+  if (sent !== events) found.push(`${sent} sent instead of ${events}`);
+  if (requests.failed > 0) found.push(`${requests.failed} requests failed`);
+  if (requests.answered + requests.failed !== requests.sent) found.push('requests never settled');
+  if (requests.handled !== requests.sent)
+    found.push(`${requests.sent} requests handled ${requests.handled} times`);
+  return found.length === 0 ? [] : [`${from} to ${to}: ${found.join(', ')}`];
+}
+
+function storeProblems({ link, equal, steps, counter }: StoreResult): string[] {
+  const found: string[] = [];
+  if (!equal) found.push('its two sides differ');
+  if (counter !== steps) found.push(`the counter is ${counter} after ${steps} steps`);
+  return found.length === 0 ? [] : [`store ${link}: ${found.join(', ')}`];
+}
