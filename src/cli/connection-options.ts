@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import { type Client, type ClientOptions, createClient, NyotaError } from '../index.js';
-import { Failure, UsageError } from './failures.js';
+import { describeError, Failure, UsageError } from './failures.js';
 
 export interface ConnectionFlags {
   readonly tls?: boolean;
@@ -81,7 +81,9 @@ export async function withClient<T>(
     await client.close();
     return result;
   } catch (error) {
+    // Once the call was accepted it was no wrong call, whatever code the other side answers with.
+    const accepted = client.stats().sent > 0;
     client.destroy();
-    throw error;
+    throw accepted ? new Failure(describeError(error)) : error;
   }
 }

@@ -90,11 +90,15 @@ async function forceCut(proxy: FaultProxy, signal: AbortSignal): Promise<void> {
 
 /** Resolves at the next cut, or when the time is over. */
 async function cutMade(proxy: FaultProxy, signal: AbortSignal, withinMs: number): Promise<void> {
-  const over = AbortSignal.any([signal, AbortSignal.timeout(withinMs)]);
+  let heard = (): void => {};
+  const cut = new Promise<void>((resolve) => {
+    heard = resolve;
+  });
+  proxy.once('cut', heard);
   try {
-    await once(proxy, 'cut', { signal: over });
-  } catch {
-    signal.throwIfAborted();
+    await Promise.race([cut, pause(withinMs, undefined, { signal })]);
+  } finally {
+    proxy.off('cut', heard);
   }
 }
 

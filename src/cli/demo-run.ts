@@ -140,11 +140,14 @@ class DemoRun {
     const { signal } = this.#over;
     const durationMs = plannedMs(this.#options);
     const startedAt = performance.now();
-    const tick = (): void => {
+    const pacing = setInterval(() => {
       for (const link of this.#links) this.#pace(link, (performance.now() - startedAt) / durationMs);
-      this.#observer.advanced(this.#handled(), this.#cutsMade());
-    };
-    this.#timers.push(setInterval(tick, TICK_MS));
+    }, TICK_MS);
+    const watching = setInterval(
+      () => this.#observer.advanced(this.#handled(), this.#cutsMade()),
+      TICK_MS * 5,
+    );
+    this.#timers.push(pacing, watching);
     await Promise.all(
       this.#links.map(({ proxy, cuts }, i) => {
         const random = seededRandom((this.#options.seed ^ 0x5eed) + i);
@@ -153,7 +156,8 @@ class DemoRun {
     );
     const remainingMs = startedAt + durationMs - performance.now();
     if (remainingMs > 0) await new Promise((resolve) => this.#timers.push(setTimeout(resolve, remainingMs)));
-    tick();
+    clearInterval(pacing);
+    for (const link of this.#links) this.#pace(link, 1);
     await Promise.all(
       this.#workers.map((worker) => {
         const settled = worker.hears('settled');
@@ -161,6 +165,7 @@ class DemoRun {
         return settled;
       }),
     );
+    clearInterval(watching);
   }
 
   /** As far as time has come, but not further than the cuts: each of them falls into traffic. */

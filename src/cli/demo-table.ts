@@ -35,7 +35,7 @@ export function renderResult(result: DemoResult): string {
         `store ${link}   ${count(writes)} writes, both sides equal: ${equal ? 'yes' : 'no'}; ` +
         `${count(steps)} steps by compare and set, counter: ${count(counter)}`,
     ),
-    `cuts      ${count(cuts.made)}; ${sum((d) => d.replayed)} messages sent again, ${sum((d) => d.duplicatesDropped)} of them known already and dropped`,
+    `cuts      ${count(cuts.made)}; ${sum((d) => d.replayed)} messages sent again after them`,
     `time      ${(durationMs / 1_000).toFixed(1)} s; the same faults again: --seed ${seed}`,
   ];
   if (ok)

@@ -35,7 +35,6 @@ const CALLERS_FAULT: ReadonlySet<string> = new Set([
 
 export function exitCodeOf(error: unknown): number {
   if (error instanceof UsageError) return 2;
-  // An error that came from the other side is no NyotaError, whatever it calls itself.
   return error instanceof NyotaError && CALLERS_FAULT.has(error.code) ? 2 : 1;
 }
 

@@ -2,8 +2,9 @@
  * Checks routes strictly, and says where they are wrong and why: a misspelt key or a name that is no name would otherwise
  * show as messages that silently don't arrive. Pure.
  */
-import { NyotaError } from '../index.js';
+
 import { HUB_ROLE, isName, SECURITY_ROLE } from '../exorelay/message.js';
+import { NyotaError } from '../index.js';
 import { isReserved, type Routes, type ServiceRoutes, type Translation } from './routes.js';
 
 const SERVICE_KEYS = ['receives', 'sends', 'translations'];
@@ -20,7 +21,8 @@ export function checkRoutes(value: unknown, source: string): Routes {
     new NyotaError('NYOTA_INVALID_OPTION', `${source}: ${place === '' ? '' : `${place}: `}${reason}`);
 
   const record = (place: string, item: unknown, what: string): Record<string, unknown> => {
-    if (typeof item === 'object' && item !== null && !Array.isArray(item)) return item as Record<string, unknown>;
+    if (typeof item === 'object' && item !== null && !Array.isArray(item))
+      return item as Record<string, unknown>;
     throw wrong(place, `takes ${what}, not ${kindOf(item)}`);
   };
 
@@ -36,7 +38,10 @@ export function checkRoutes(value: unknown, source: string): Routes {
       throw wrong(place, `takes a message name, a string of 1 to 256 characters, not ${kindOf(item)}`);
     }
     if (isReserved(item) && role !== SECURITY_ROLE) {
-      throw wrong(place, `'${item}' is a message of the '${SECURITY_ROLE}' role's: no other role can have it`);
+      throw wrong(
+        place,
+        `'${item}' is a message of the '${SECURITY_ROLE}' role's: no other role can have it`,
+      );
     }
     return item;
   };
@@ -85,7 +90,8 @@ export function checkRoutes(value: unknown, source: string): Routes {
   for (const [role, item] of Object.entries(record('', value, 'an object of services by role'))) {
     const place = PLAIN.test(role) ? role : JSON.stringify(role);
     if (!isName(role)) throw wrong(place, 'a role is a string of 1 to 256 characters');
-    if (role === HUB_ROLE) throw wrong(place, `'${HUB_ROLE}' is the hub itself: no service can have this role`);
+    if (role === HUB_ROLE)
+      throw wrong(place, `'${HUB_ROLE}' is the hub itself: no service can have this role`);
     const service = record(place, item, '{ receives, sends, translations }');
     onlyKeys(place, service, SERVICE_KEYS);
     checked.push([

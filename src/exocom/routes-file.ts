@@ -43,7 +43,8 @@ export function parseJson(text: string, source: string): unknown {
     const reason = reasonOf(cause);
     // Node 20 gives the position alone, and later ones the line as well.
     const position = /at position (\d+)/.exec(reason)?.[1];
-    const place = position === undefined || /line \d+/.test(reason) ? '' : `${lineOf(text, Number(position))}: `;
+    const place =
+      position === undefined || /line \d+/.test(reason) ? '' : `${lineOf(text, Number(position))}: `;
     throw refused(source, `${place}${reason}`, cause);
   }
 }

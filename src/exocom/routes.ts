@@ -143,7 +143,9 @@ export class LearnedRoutes implements Routing {
   }
 
   toJSON(): Routes {
-    return Object.fromEntries([...this.#handles].map(([role, handles]) => [role, { receives: [...handles] }]));
+    return Object.fromEntries(
+      [...this.#handles].map(([role, handles]) => [role, { receives: [...handles] }]),
+    );
   }
 }
 

@@ -19,8 +19,7 @@ export function handlerFault(
   if (handlers.has(name)) {
     return new NyotaError('NYOTA_HANDLER_EXISTS', `There is already a handler for message '${name}'`);
   }
-  if (handlers.size >= MAX_HANDLES)
-    return invalid(`A relay takes at most ${MAX_HANDLES} message handlers`);
+  if (handlers.size >= MAX_HANDLES) return invalid(`A relay takes at most ${MAX_HANDLES} message handlers`);
   return undefined;
 }
 

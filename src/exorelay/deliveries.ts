@@ -14,16 +14,22 @@ export interface Delivery {
   readonly abort: AbortController;
   /** Nobody wants its replies any more: it was cancelled, or runs elsewhere. */
   dead: boolean;
+  /** The handler has asked for its signal: it may still be at work after it has returned. */
+  watched: boolean;
 }
 
 /** How long a finished message is remembered, and how many. */
 export const REMEMBERED_MS = 10 * 60_000;
 export const REMEMBERED_MESSAGES = 100_000;
+/** How many handlers that have returned may still hear of a cancellation. */
+const MAX_LINGERING = 10_000;
 
 export class Deliveries {
   readonly #running = new Map<string, Delivery>();
   /** Finished; ExoCom has not confirmed that it knows. */
   readonly #told = new Map<string, Delivery>();
+  /** Handlers that have returned and may still be replying, from callbacks of their own. */
+  readonly #lingering = new Map<string, Delivery>();
   /** Finished, by when; oldest first. */
   readonly #finished = new Map<string, number>();
 
@@ -38,7 +44,7 @@ export class Deliveries {
   }
 
   begin(ref: MessageRef): Delivery {
-    const delivery: Delivery = { ref, abort: new AbortController(), dead: false };
+    const delivery: Delivery = { ref, abort: new AbortController(), dead: false, watched: false };
     this.#running.set(keyOf(ref), delivery);
     return delivery;
   }
@@ -60,8 +66,24 @@ export class Deliveries {
     this.#told.delete(keyOf(ref));
   }
 
+  /** The handler has returned and goes on replying. */
+  linger(delivery: Delivery): void {
+    this.#lingering.set(keyOf(delivery.ref), delivery);
+    for (const key of this.#lingering.keys()) {
+      if (this.#lingering.size <= MAX_LINGERING) return;
+      this.#lingering.delete(key);
+    }
+  }
+
+  /** No further reply will come. */
+  ended({ ref }: Delivery): void {
+    this.#lingering.delete(keyOf(ref));
+  }
+
+  /** One whose handler is, or may be, at work. */
   find(ref: MessageRef): Delivery | undefined {
-    return this.#running.get(keyOf(ref));
+    const key = keyOf(ref);
+    return this.#running.get(key) ?? this.#lingering.get(key);
   }
 
   /** Those that have been begun or finished here. */
@@ -81,9 +103,9 @@ export class Deliveries {
     return revoked;
   }
 
-  /** All that are running. */
+  /** All whose handlers are, or may be, at work. */
   all(): Delivery[] {
-    return [...this.#running.values()];
+    return [...this.#running.values(), ...this.#lingering.values()];
   }
 
   #forgetOld(now: number): void {
@@ -91,6 +113,7 @@ export class Deliveries {
       if (this.#finished.size <= REMEMBERED_MESSAGES && at > now - REMEMBERED_MS) return;
       this.#finished.delete(key);
       this.#told.delete(key);
+      this.#lingering.delete(key);
     }
   }
 }

@@ -11,6 +11,8 @@ export interface PendingReply {
   readonly activityId: string;
   /** How long it waits, since it began or since the last reply. Infinity: for ever. */
   readonly idleMs: number;
+  /** A graceful close waits for it. */
+  readonly holdsClose: boolean;
   /** A reply has come. A promise where it is handled only later. */
   replied(envelope: DeliveredEnvelope): unknown;
   /** No reply will come any more. Undefined: it has waited long enough. */
@@ -27,6 +29,7 @@ export class PendingReplies {
   readonly #entries = new Map<string, Entry>();
   /** Nothing is due before this. A lower bound: it is made exact when it is reached. */
   #nextDue = Number.POSITIVE_INFINITY;
+  #holding = 0;
 
   constructor(max: number) {
     this.#max = max;
@@ -34,6 +37,11 @@ export class PendingReplies {
 
   get size(): number {
     return this.#entries.size;
+  }
+
+  /** How many a graceful close waits for. */
+  get holding(): number {
+    return this.#holding;
   }
 
   get nextDeadline(): number {
@@ -50,6 +58,7 @@ export class PendingReplies {
     }
     const dueAt = now + pending.idleMs;
     this.#entries.set(pending.id, { pending, dueAt });
+    if (pending.holdsClose) this.#holding++;
     this.#nextDue = Math.min(this.#nextDue, dueAt);
   }
 
@@ -62,9 +71,11 @@ export class PendingReplies {
   }
 
   take(id: string): PendingReply | undefined {
-    const entry = this.#entries.get(id);
+    const pending = this.#entries.get(id)?.pending;
+    if (pending === undefined) return undefined;
     this.#entries.delete(id);
-    return entry?.pending;
+    if (pending.holdsClose) this.#holding--;
+    return pending;
   }
 
   has(id: string): boolean {
@@ -78,7 +89,7 @@ export class PendingReplies {
     this.#nextDue = Number.POSITIVE_INFINITY;
     for (const [id, { pending, dueAt }] of this.#entries) {
       if (dueAt <= now) {
-        this.#entries.delete(id);
+        this.take(id);
         expired.push(pending);
       } else {
         this.#nextDue = Math.min(this.#nextDue, dueAt);
@@ -90,6 +101,7 @@ export class PendingReplies {
   takeAll(): PendingReply[] {
     const all = [...this.#entries.values()].map(({ pending }) => pending);
     this.#entries.clear();
+    this.#holding = 0;
     this.#nextDue = Number.POSITIVE_INFINITY;
     return all;
   }

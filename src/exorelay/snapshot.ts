@@ -107,9 +107,18 @@ class Copier {
     const copy = new Error(String(message));
     this.bytes += name.length + message.length;
     Object.defineProperty(copy, 'name', { value: String(name), configurable: true, writable: true });
-    const { name: _name, message: _message, stack: _stack, ...props } = error as Error & Record<string, unknown>;
+    const {
+      name: _name,
+      message: _message,
+      stack: _stack,
+      ...props
+    } = error as Error & Record<string, unknown>;
     const code: unknown = Reflect.get(error, 'code');
-    const all = { ...props, ...(code !== undefined && { code }), ...('cause' in error && { cause: error.cause }) };
+    const all = {
+      ...props,
+      ...(code !== undefined && { code }),
+      ...('cause' in error && { cause: error.cause }),
+    };
     return Object.assign(copy, this.#copyProperties(all, {}));
   }
 

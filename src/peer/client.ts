@@ -293,6 +293,7 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
           resume: this.#established,
           received: this.core.dispatcher.inbox.received,
           limits: announced(limits),
+          sent: this.core.sender.outbox.sentSeq,
           auth,
         },
         welcomed: (connection, message) => this.#welcomed(connection, message),

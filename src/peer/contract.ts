@@ -38,3 +38,12 @@ export type Names<E> = Extract<keyof E, string>;
 export type Args<E, K extends keyof E> = E[K] extends (...args: infer A) => unknown ? A : never;
 /** What a request of that name is answered with. */
 export type Reply<E, K extends keyof E> = E[K] extends (...args: never[]) => infer R ? Awaited<R> : never;
+
+type IsAny<T> = 0 extends 1 & T ? true : false;
+
+/** What a handler is called with: the arguments and a context behind them. Without a contract: anything. */
+export type HandlerArgs<A extends unknown[], Context> = number extends A['length']
+  ? IsAny<A[number]> extends true
+    ? any[]
+    : [...A, context: Context]
+  : [...A, context: Context];

@@ -1,5 +1,6 @@
 /** The events that nyota itself emits, with what their listeners are given. Types only. */
 import type { NyotaError } from '../errors.js';
+import type { AnyContract } from './contract.js';
 import type { Session } from './session.js';
 
 /** A refused write to the shared store: what shows now is `current`. */
@@ -45,8 +46,8 @@ export interface PeerEvents {
 }
 
 export interface ClientEvents extends PeerEvents {
-  /** The next attempt to connect is `delayMs` away. */
-  reconnecting: (info: { attempt: number; delayMs: number }) => void;
+  /** The next attempt to connect is `delayMs` away. `error`: what ended the last one; undefined for a clean end. */
+  reconnecting: (info: { attempt: number; delayMs: number; error: NyotaError | undefined }) => void;
   /** A new session began. `reason`: why the old one is over; undefined for the first. */
   session: (info: { id: string; reason: NyotaError | undefined }) => void;
   /** The server forgot the session on purpose. A new one follows, with an empty store. */
@@ -60,10 +61,10 @@ export interface SessionEvents extends PeerEvents {
   expired: () => void;
 }
 
-export interface ServerEvents {
+export interface ServerEvents<C = AnyContract> {
   listening: () => void;
   /** A session began, or was brought back from a store. */
-  session: (session: Session, resumed: boolean) => void;
+  session: (session: Session<C>, resumed: boolean) => void;
   /** A connection was refused or broken off; nothing else is affected. */
   clientError: (error: NyotaError, info: { remoteAddress: string | undefined }) => void;
   error: (error: NyotaError) => void;

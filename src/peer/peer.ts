@@ -12,7 +12,7 @@ import type { SessionCore } from '../session/session-core.js';
 import { type CallOptions, readCallOptions } from './call-options.js';
 import { Calls, type OnAck } from './calls.js';
 import { checkEventName, checkListener } from './checks.js';
-import type { Args, Names, Reply } from './contract.js';
+import type { Args, HandlerArgs, Names, Reply } from './contract.js';
 import { LifecycleEmitter, listenerFailed } from './lifecycle-emitter.js';
 import type { PeerEvents } from './lifecycle-events.js';
 import { type AnyListener, isThenable, RemoteEmitter } from './remote-emitter.js';
@@ -167,9 +167,7 @@ export abstract class Peer<Out, In, State, Events extends PeerEvents> implements
    */
   handle<K extends Names<In>>(
     event: K,
-    fn: (
-      ...args: [...Args<In, K>, context: HandlerContext<this>]
-    ) => Reply<In, K> | PromiseLike<Reply<In, K>>,
+    fn: (...args: HandlerArgs<Args<In, K>, HandlerContext<this>>) => Reply<In, K> | PromiseLike<Reply<In, K>>,
   ): this {
     checkEventName(event);
     checkListener(event, fn);

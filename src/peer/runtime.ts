@@ -14,8 +14,10 @@ import { decodePayload } from '../protocol/payload.js';
 import type { RunningRequest } from '../session/incoming-requests.js';
 import type { SessionActions } from '../session/session-actions.js';
 import { type Role, SessionCore } from '../session/session-core.js';
+import type { Awaitable, CoreImage, SessionBatch } from '../stores/session-store.js';
 import type { Conflict } from '../sync/replica.js';
 import type { Change } from '../sync/types.js';
+import { isThenable } from './remote-emitter.js';
 
 /** What a peer does for its runtime. */
 export interface RuntimeHooks {
@@ -44,6 +46,13 @@ export interface RuntimeHooks {
   holdsProcess(): boolean;
 }
 
+/** Who keeps the session in a durable store. */
+export interface Keeper {
+  commit(batch: SessionBatch): Awaitable<void>;
+  /** A step could not be stored: what is in memory is ahead of the store, and must go. */
+  failed(error: NyotaError): void;
+}
+
 export class Runtime implements SessionActions {
   readonly core: SessionCore;
   readonly #clock: Clock;
@@ -51,6 +60,9 @@ export class Runtime implements SessionActions {
   #connection: Connection | undefined;
   #generation = 0;
   #flushPlanned = false;
+  #keeper: Keeper | undefined;
+  /** The step that is being committed; the next one begins when it is done, with all that came meanwhile. */
+  #stepping: Promise<void> | undefined;
   #timer: ClockTimer | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
 
@@ -58,6 +70,32 @@ export class Runtime implements SessionActions {
     this.#clock = clock;
     this.#hooks = hooks;
     this.core = new SessionCore(role, limits, this);
+  }
+
+  /** The session is kept in a durable store from here on; with an image, it is taken over from there. */
+  keepInStore(keeper: Keeper, image: CoreImage | undefined): void {
+    this.#keeper = keeper;
+    this.core.keepInStore(image);
+  }
+
+  /** A step of the peer's own, behind those of the session that are under way. */
+  commit(batch: SessionBatch): void {
+    if (this.#keeper === undefined) return;
+    const { commit, failed } = this.#keeper;
+    try {
+      Promise.resolve(commit(batch)).catch((error: unknown) => failed(storeFailed(error)));
+    } catch (error) {
+      failed(storeFailed(error));
+    }
+  }
+
+  /** Resolves once all that has changed is in the store. */
+  async settleSteps(): Promise<void> {
+    for (;;) {
+      await this.#stepping;
+      if (this.#keeper === undefined || !this.core.stepDue(true)) return;
+      this.#step(true);
+    }
   }
 
   get connection(): Connection | undefined {
@@ -160,7 +198,7 @@ export class Runtime implements SessionActions {
 
   /** Everything that this tick brings goes out as one write, after it. */
   wake(): void {
-    if (this.#flushPlanned || this.#connection === undefined) return;
+    if (this.#flushPlanned || (this.#connection === undefined && this.#keeper === undefined)) return;
     this.#flushPlanned = true;
     process.nextTick(this.#flush);
   }
@@ -194,8 +232,32 @@ export class Runtime implements SessionActions {
 
   readonly #flush = (): void => {
     this.#flushPlanned = false;
+    if (this.#keeper !== undefined) this.#step(false);
     if (this.#connection !== undefined) this.#pump(this.#connection, this.#generation);
   };
+
+  #step(force: boolean): void {
+    const keeper = this.#keeper;
+    if (keeper === undefined || this.#stepping !== undefined || !this.core.stepDue(force)) return;
+    const { batch, done } = this.core.takeStep();
+    const failed = (error: unknown): void => {
+      this.#stepping = undefined;
+      keeper.failed(storeFailed(error));
+    };
+    try {
+      const committing = keeper.commit(batch);
+      if (!isThenable(committing)) {
+        done();
+        return;
+      }
+      this.#stepping = Promise.resolve(committing).then(() => {
+        this.#stepping = undefined;
+        done();
+      }, failed) as Promise<void>;
+    } catch (error) {
+      failed(error);
+    }
+  }
 
   #pump(connection: Connection, generation: number): void {
     connection.cork();
@@ -237,6 +299,11 @@ export class Runtime implements SessionActions {
       },
     };
   }
+}
+
+function storeFailed(error: unknown): NyotaError {
+  if (error instanceof NyotaError) return error;
+  return new NyotaError('NYOTA_STORE_FAILED', 'a step of the session could not be stored', { cause: error });
 }
 
 /** The frame that tells the other side why a connection ends. */

@@ -1,7 +1,7 @@
 /**
  * The server: listens, lets clients in, and holds their sessions.
  */
-import { isDeepStrictEqual } from 'node:util';
+import type { ClockTimer } from '../clock.js';
 import { NyotaError } from '../errors.js';
 import type { Connection } from '../net/connection.js';
 import { type AddressInfo, isLoopback, Listener, type SocketLike } from '../net/listener.js';
@@ -12,14 +12,14 @@ import type { OpenMessage } from '../protocol/messages.js';
 import { encodeWelcome } from '../protocol/messages.js';
 import { encodePrepared, prepare } from '../protocol/payload.js';
 import { announced } from '../session/agreement.js';
-import { sessionId, verifierOf, verify } from '../session/credentials.js';
 import { Admission, type AdmissionHost, Refusal, unauthorized } from './admission.js';
 import { checkEventName, checkListener } from './checks.js';
 import type { AnyContract, Args, Names, ToClient } from './contract.js';
 import { LifecycleEmitter, listenerFailed, warn } from './lifecycle-emitter.js';
 import type { ServerEvents } from './lifecycle-events.js';
+import { Registry } from './registry.js';
 import { type ResolvedServerOptions, readServerOptions, type ServerOptions } from './server-options.js';
-import { Session } from './session.js';
+import type { Session } from './session.js';
 
 /** Runs once for every `Session` object, before any of its events is dispatched. */
 export type OnSession<C> = (session: Session<C>, resumed: boolean) => void;
@@ -40,24 +40,32 @@ export interface ServerStats {
 
 /** Draining sessions are closed over so long, so that their clients don't all come to the next server at once. */
 const SPREAD_PER_SESSION_MS = 1;
+/** How often a durable store is asked to end what nobody came back for. */
+const SWEEP_INTERVAL_MS = 30_000;
 
 export class Server<C = AnyContract> implements AsyncDisposable {
   readonly #options: ResolvedServerOptions;
   readonly #lifecycle = new LifecycleEmitter(this);
   readonly #listener: Listener;
-  readonly #sessions = new Map<string, Session<C>>();
+  readonly #registry: Registry<C>;
   readonly #admissions = new Set<Admission>();
   readonly #admissionHost: AdmissionHost;
   readonly #onSession: OnSession<C> | undefined;
-  readonly #counts = { sessionsStarted: 0, sessionsResumed: 0, sessionsExpired: 0, refused: 0 };
+  #refusedCount = 0;
   #state: 'new' | 'open' | 'draining' | 'closed' = 'new';
   #closing: Promise<void> | undefined;
   #warned = false;
+  #sweeper: ClockTimer | undefined;
 
   /** Use `createServer`. */
   constructor(options: ResolvedServerOptions, onSession: OnSession<C> | undefined) {
     this.#options = options;
     this.#onSession = onSession;
+    this.#registry = new Registry<C>(options, {
+      isOpen: () => this.#state === 'open',
+      begun: (session, resumed) => this.#begun(session, resumed),
+      report: (error) => this.#lifecycle.emit('error', error),
+    });
     this.#admissionHost = this.#hostAdmissions();
     this.#listener = new Listener(
       { ...options, handshakeTimeoutMs: options.limits.handshakeTimeoutMs },
@@ -76,7 +84,7 @@ export class Server<C = AnyContract> implements AsyncDisposable {
 
   /** The sessions at hand, by id, those that wait for their client included. */
   get sessions(): ReadonlyMap<string, Session<C>> {
-    return this.#sessions;
+    return this.#registry.sessions;
   }
 
   get listening(): boolean {
@@ -108,18 +116,18 @@ export class Server<C = AnyContract> implements AsyncDisposable {
     return this.#listener.address();
   }
 
-  on<K extends keyof ServerEvents>(event: K, listener: ServerEvents[K]): this {
+  on<K extends keyof ServerEvents<C>>(event: K, listener: ServerEvents<C>[K]): this {
     this.#lifecycle.listeners.on(event, checkListener(event, listener));
     return this;
   }
 
-  once<K extends keyof ServerEvents>(event: K, listener: ServerEvents[K]): this {
+  once<K extends keyof ServerEvents<C>>(event: K, listener: ServerEvents<C>[K]): this {
     this.#lifecycle.listeners.once(event, checkListener(event, listener));
     return this;
   }
 
   /** Without a listener: all of the event. */
-  off<K extends keyof ServerEvents>(event: K, listener?: ServerEvents[K]): this {
+  off<K extends keyof ServerEvents<C>>(event: K, listener?: ServerEvents<C>[K]): this {
     this.#lifecycle.listeners.off(event, listener === undefined ? undefined : checkListener(event, listener));
     return this;
   }
@@ -136,18 +144,19 @@ export class Server<C = AnyContract> implements AsyncDisposable {
     // A copy: listeners that run in between may encode something of their own.
     const body = Buffer.from(encodePrepared([event, values]));
     let room = true;
-    for (const session of this.#sessions.values()) room = session.sendShared(body) && room;
+    for (const session of this.sessions.values()) room = session.sendShared(body) && room;
     return room;
   }
 
   stats(): ServerStats {
     let connected = 0;
-    for (const session of this.#sessions.values()) if (session.connected) connected++;
+    for (const session of this.sessions.values()) if (session.connected) connected++;
     return {
-      sessions: this.#sessions.size,
+      sessions: this.sessions.size,
       connected,
       unauthenticated: this.#admissions.size + this.#listener.handshakes,
-      ...this.#counts,
+      ...this.#registry.counts,
+      refused: this.#refusedCount,
     };
   }
 
@@ -166,9 +175,9 @@ export class Server<C = AnyContract> implements AsyncDisposable {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     for (const admission of [...this.#admissions]) admission.destroy();
-    for (const session of [...this.#sessions.values()]) session.destroy();
+    for (const session of [...this.sessions.values()]) session.destroy();
     this.#listener.destroySockets();
-    this.#closing ??= this.#stopListening();
+    this.#closing ??= this.#stopListening().then(() => this.#closeStore());
   }
 
   /** Holds the process while it listens; the default. */
@@ -192,7 +201,7 @@ export class Server<C = AnyContract> implements AsyncDisposable {
     const { limits, clock } = this.#options;
     for (const admission of [...this.#admissions]) admission.refuse(new Refusal(closingError()));
     this.#listener.destroyHandshakes();
-    const sessions = [...this.#sessions.values()];
+    const sessions = [...this.sessions.values()];
     const spreadMs = Math.min(limits.drainTimeoutMs / 2, sessions.length * SPREAD_PER_SESSION_MS);
     for (const session of sessions) session.goAway(limits.drainTimeoutMs);
     await Promise.all(
@@ -204,9 +213,39 @@ export class Server<C = AnyContract> implements AsyncDisposable {
       }),
     );
     // Those that came back while the others drained.
-    for (const session of [...this.#sessions.values()]) await session.finish(closingError());
+    for (const session of [...this.sessions.values()]) await session.finish(closingError());
     this.#state = 'closed';
     await this.#stopListening();
+    await this.#closeStore();
+  }
+
+  async #closeStore(): Promise<void> {
+    if (this.#sweeper !== undefined) this.#options.clock.clearTimeout(this.#sweeper);
+    this.#sweeper = undefined;
+    try {
+      await this.#options.store.close();
+    } catch (cause) {
+      this.#lifecycle.emit(
+        'error',
+        new NyotaError('NYOTA_STORE_FAILED', 'closing the store failed', { cause }),
+      );
+    }
+  }
+
+  /** Ends the sessions in the store that nobody came back for, now and from time to time. */
+  async #sweep(): Promise<void> {
+    const { store, clock } = this.#options;
+    try {
+      await store.sweep(clock.now());
+    } catch (cause) {
+      this.#lifecycle.emit(
+        'error',
+        new NyotaError('NYOTA_STORE_FAILED', 'sweeping the store failed', { cause }),
+      );
+    }
+    if (this.#state !== 'open') return;
+    this.#sweeper = clock.setTimeout(() => void this.#sweep(), SWEEP_INTERVAL_MS);
+    this.#sweeper.unref?.();
   }
 
   #stopListening(): Promise<void> {
@@ -233,123 +272,17 @@ export class Server<C = AnyContract> implements AsyncDisposable {
     }
   }
 
-  async #admit(connection: Connection, open: OpenMessage, identity: unknown): Promise<Refusal | undefined> {
-    const id = sessionId(open.secret);
-    const session = this.#sessions.get(id);
-    if (session !== undefined) return this.#resume(session, connection, open, identity);
-    if (open.resume) {
-      const { store, clock } = this.#options;
-      const tombstone = await store.tombstone(id, clock.now());
-      if (!connection.open) return undefined;
-      const code = tombstone?.code ?? 'NYOTA_SESSION_UNKNOWN';
-      const text = tombstone === undefined ? 'the server knows no such session' : 'the session is over';
-      return new Refusal(new NyotaError(code, text, { retry: 'new-session' }), tombstone);
-    }
-    if (this.#state !== 'open') return new Refusal(closingError());
-    const { maxSessions } = this.#options;
-    if (this.#sessions.size >= maxSessions) {
-      return new Refusal(
-        new NyotaError('NYOTA_TOO_MANY_SESSIONS', `the server holds ${maxSessions} sessions (maxSessions)`),
-      );
-    }
-    const begun = this.#begin(id, verifierOf(open.secret), identity);
-    this.#counts.sessionsStarted++;
-    return this.#attach(begun, connection, open, false);
-  }
-
-  #resume(
-    session: Session<C>,
-    connection: Connection,
-    open: OpenMessage,
-    identity: unknown,
-  ): Refusal | undefined {
-    const known = session.belongsTo(
-      (verifier) => verify(open.secret, verifier),
-      (owner) => isDeepStrictEqual(owner, identity),
-    );
-    if (!known) throw unauthorized();
-    const diverged = session.divergence(open.received);
-    if (diverged !== undefined) {
-      const numbers = session.lastNumbers;
-      session.destroy();
-      return new Refusal(diverged, numbers);
-    }
-    this.#counts.sessionsResumed++;
-    return this.#attach(session, connection, open, true);
-  }
-
-  #attach(
-    session: Session<C>,
-    connection: Connection,
-    open: OpenMessage,
-    resumed: boolean,
-  ): Refusal | undefined {
-    // A listener may have ended the session by now.
-    if (session.state !== 'dead') {
-      session.attach(
-        connection,
-        open.limits,
-        resumed ? open.received : 0,
-        this.#welcome(session, resumed),
-        resumed,
-      );
-    }
-    if (session.state !== 'dead' || !connection.open) return undefined;
-    const error = new NyotaError('NYOTA_SESSION_CLOSED', 'the session is over', { retry: 'new-session' });
-    return new Refusal(error);
-  }
-
-  #begin(id: string, verifier: Buffer, identity: unknown): Session<C> {
-    const { limits, clock, resumeWindowMs } = this.#options;
-    const session = new Session<C>({
-      id,
-      verifier,
-      identity,
-      limits,
-      clock,
-      resumeWindowMs,
-      ended: (ended, reason) => this.#ended(ended.id, ended.lastNumbers, reason),
-    });
-    this.#sessions.set(id, session);
+  #begun(session: Session<C>, resumed: boolean): void {
     try {
-      this.#onSession?.call(this, session, false);
+      this.#onSession?.call(this, session, resumed);
     } catch (cause) {
       this.#lifecycle.emit('error', listenerFailed('session', cause));
     }
-    this.#lifecycle.emit('session', session, false);
-    return session;
-  }
-
-  #welcome(session: Session<C>, resumed: boolean): Buffer {
-    const { limits } = this.#options;
-    const body = encodeWelcome({
-      features: 0,
-      sessionId: session.id,
-      resumed,
-      received: session.received,
-      limits: announced(limits),
-    });
-    return encodeFrame(FrameType.WELCOME, {}, body);
-  }
-
-  #ended(id: string, numbers: { received: number; sent: number }, reason: NyotaError): void {
-    this.#sessions.delete(id);
-    if (reason.code === 'NYOTA_SESSION_EXPIRED') this.#counts.sessionsExpired++;
-    const { store, clock } = this.#options;
-    const failed = (cause: unknown): void =>
-      this.#lifecycle.emit(
-        'error',
-        new NyotaError('NYOTA_STORE_FAILED', 'the session store failed', { cause }),
-      );
-    try {
-      Promise.resolve(store.end(id, 0, { code: reason.code, ...numbers }, clock.now())).catch(failed);
-    } catch (cause) {
-      failed(cause);
-    }
+    this.#lifecycle.emit('session', session, resumed);
   }
 
   #refused(error: NyotaError, remoteAddress: string | undefined): void {
-    this.#counts.refused++;
+    this.#refusedCount++;
     this.#lifecycle.emit('clientError', error, { remoteAddress });
   }
 
@@ -374,6 +307,7 @@ export class Server<C = AnyContract> implements AsyncDisposable {
         ),
       );
     }
+    if (this.#options.store.durable) void this.#sweep();
     this.#lifecycle.emit('listening');
   }
 
@@ -383,7 +317,7 @@ export class Server<C = AnyContract> implements AsyncDisposable {
       clock: this.#options.clock,
       authenticate: this.#options.authenticate,
       unauthenticatedBytes: 0,
-      admit: (connection, open, identity) => this.#admit(connection, open, identity),
+      admit: (connection, open, identity) => this.#registry.admit(connection, open, identity),
       refused: (error, remoteAddress) => this.#refused(error, remoteAddress),
       finished: (admission) => this.#admissions.delete(admission),
     };

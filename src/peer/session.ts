@@ -11,6 +11,7 @@ import type { Limits } from '../options.js';
 import { FrameType } from '../protocol/constants.js';
 import { encodeFrame } from '../protocol/frame-encoder.js';
 import { encodeGoaway, type WireLimits } from '../protocol/messages.js';
+import type { SessionStore, StoredSession } from '../stores/session-store.js';
 import type { AnyContract, StateOf, ToClient, ToServer } from './contract.js';
 import type { SessionEvents } from './lifecycle-events.js';
 import { Peer } from './peer.js';
@@ -26,14 +27,24 @@ export interface SessionOrigin {
   readonly limits: Limits;
   readonly clock: Clock;
   readonly resumeWindowMs: number;
+  readonly store: SessionStore;
+  /** With a durable store: by which the store knows that this process owns the session. */
+  readonly fence: number;
+  /** What a process before this one has kept of it. */
+  readonly stored: StoredSession | undefined;
+  /** What its client accepts: known before anything is sent. */
+  readonly agreed: WireLimits;
   /** The session is over: forget it, and remember why. */
   ended(session: Session<never>, reason: NyotaError): void;
+  /** This process does not hold the session any more; it lives on in the store. */
+  evicted(session: Session<never>): void;
 }
 
 export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, StateOf<C>, SessionEvents> {
   readonly #origin: SessionOrigin;
   #state: SessionState = 'new';
   #resumed = false;
+  #fence: number;
   #expiry: ClockTimer | undefined;
   #closing: Promise<void> | undefined;
 
@@ -41,6 +52,16 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
   constructor(origin: SessionOrigin) {
     super('server', origin.limits, origin.clock);
     this.#origin = origin;
+    this.#fence = origin.fence;
+    this.core.sender.agree(origin.agreed);
+    if (!origin.store.durable) return;
+    this.runtime.keepInStore(
+      {
+        commit: (batch) => origin.store.commit(origin.id, this.#fence, batch),
+        failed: (error) => this.#evict(error),
+      },
+      origin.stored,
+    );
   }
 
   override get id(): string {
@@ -101,6 +122,36 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
     return this;
   }
 
+  /** For the server: by which the store knows that this process owns the session. */
+  get fence(): number {
+    return this.#fence;
+  }
+
+  /**
+   * For the server: before a client is let in again. False where another process has owned the session since: this one's
+   * object is of no use any more.
+   */
+  async renewFence(): Promise<boolean> {
+    const { store, id, clock } = this.#origin;
+    if (!store.durable) return true;
+    await this.runtime.settleSteps();
+    if (this.#state === 'dead') return false;
+    const raised = await store.attach(id, this.#fence, clock.now());
+    if (raised === undefined) {
+      this.#evict(new NyotaError('NYOTA_TAKEN_OVER', 'another process owns the session by now'));
+      return false;
+    }
+    this.#fence = raised;
+    return true;
+  }
+
+  /** For the server: its client was gone before it could be attached. */
+  abandon(): void {
+    if (this.#state !== 'new') return;
+    this.#state = 'detached';
+    this.#startExpiry();
+  }
+
   /** For the server: whether the secret and the identity are this session's. */
   belongsTo(verified: (verifier: Buffer) => boolean, sameIdentity: (identity: unknown) => boolean): boolean {
     return verified(this.#origin.verifier) && sameIdentity(this.#origin.identity);
@@ -126,9 +177,11 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
     connection: Connection,
     theirs: WireLimits,
     received: number,
+    sentBefore: number,
     welcome: Buffer,
     resumed: boolean,
   ): void {
+    this.core.dispatcher.expectRedelivery(sentBefore);
     this.#stopExpiry();
     const wasAttached = this.#state === 'attached';
     this.#state = 'attached';
@@ -168,7 +221,13 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
     await before?.();
     const connection = this.runtime.connection;
     this.runtime.close(reason);
-    this.#end(reason);
+    if (this.#origin.store.durable && reason.code === 'NYOTA_SERVER_CLOSING') {
+      // The session outlives this process: the next one goes on with it.
+      await this.runtime.settleSteps();
+      this.#evict(reason);
+    } else {
+      this.#end(reason);
+    }
     await connection?.whenClosed();
   }
 
@@ -197,6 +256,17 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
       );
     }, resumeWindowMs);
     this.#expiry.unref?.();
+    this.runtime.commit({ detachedAt: clock.now() });
+  }
+
+  /** This process is done with the session, which lives on in the store. */
+  #evict(reason: NyotaError): void {
+    if (this.#state === 'dead') return;
+    this.#stopExpiry();
+    this.#origin.evicted(this as unknown as Session<never>);
+    if (reason.code === 'NYOTA_STORE_FAILED') this.emitLifecycle('error', reason);
+    this.runtime.close(reason);
+    this.#die(reason);
   }
 
   #stopExpiry(): void {
@@ -206,10 +276,15 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
 
   #end(reason: NyotaError): void {
     if (this.#state === 'dead') return;
-    const wasAttached = this.connected;
     this.#stopExpiry();
     this.#state = 'dead';
     this.#origin.ended(this as unknown as Session<never>, reason);
+    this.#die(reason);
+  }
+
+  #die(reason: NyotaError): void {
+    const wasAttached = this.connected;
+    this.#state = 'dead';
     this.runtime.end(
       new NyotaError('NYOTA_CLOSED', `the session is over: ${reason.message}`, { cause: reason }),
     );

@@ -29,7 +29,7 @@ const MAX_SESSION_ID_LENGTH = 128;
 const MAX_ADDRESS_LENGTH = 256;
 const MAX_ADDRESSES = 64;
 
-/** Client to server, first: `[features, secret, resume, received, limits, auth]`. */
+/** Client to server, first: `[features, secret, resume, received, limits, auth, sent]`. */
 export interface OpenMessage {
   /** Bits of what this side can do. */
   features: number;
@@ -40,23 +40,25 @@ export interface OpenMessage {
   /** The last sequence number received, settled or not: what comes behind it is sent. */
   received: number;
   limits: WireLimits;
+  /** The highest number that this side has ever sent in the session. */
+  sent: number;
   /** Credentials for the server's `authenticate`: any value. */
   auth: unknown;
 }
 
-/** Levels and values around `auth`: the body, its other five fields, the four limits. */
+/** Levels and values around `auth`: the body, its other six fields, the four limits. */
 const OPEN_DEPTH = 1;
-const OPEN_VALUES = 10;
+const OPEN_VALUES = 11;
 
 /** @throws NyotaError `NYOTA_UNSERIALIZABLE` or `NYOTA_PAYLOAD_TOO_COMPLEX` for `auth`, naming the path */
 export function encodeOpen(message: OpenMessage): Buffer {
-  const { features, secret, resume, received, limits } = message;
+  const { features, secret, resume, received, limits, sent } = message;
   const auth = prepare(message.auth, limits, 'auth', OPEN_DEPTH, OPEN_VALUES);
-  return encodeFields([features, secret, resume, received, limitsFields(limits), auth]);
+  return encodeFields([features, secret, resume, received, limitsFields(limits), auth, sent]);
 }
 
 export function parseOpen(value: unknown): OpenMessage {
-  const body = bodyOf(value, 'OPEN', 6);
+  const body = bodyOf(value, 'OPEN', 7);
   const secret = bin(body[1], 'OPEN', 'secret');
   if (secret.length !== SECRET_BYTES) wrongField('OPEN', 'secret', `of ${SECRET_BYTES} bytes`);
   return {
@@ -66,6 +68,7 @@ export function parseOpen(value: unknown): OpenMessage {
     received: u48(body[3], 'OPEN', 'received'),
     limits: limitsOf(body[4], 'OPEN'),
     auth: body[5],
+    sent: u48(body[6], 'OPEN', 'sent'),
   };
 }
 

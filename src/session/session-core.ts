@@ -234,14 +234,14 @@ export class SessionCore {
   }
 
   /** True where `takeStep` has something that must not wait. */
-  stepDue(): boolean {
+  stepDue(force = false): boolean {
     if (!this.#inStore || this.#state.is === 'ended') return false;
     this.store.flush();
     const { inbox } = this.dispatcher;
     return (
       this.sender.outbox.hasUncommitted ||
       this.store.dirty ||
-      (inbox.changed && inbox.ackDue(this.#actions.now()))
+      (inbox.changed && (force || inbox.ackDue(this.#actions.now())))
     );
   }
 

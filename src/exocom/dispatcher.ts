@@ -1,0 +1,100 @@
+/**
+ * Brings deliveries to instances, or keeps them while nobody of their role is there, and moves on what an instance had
+ * when it died. Pure: time is handed in.
+ */
+import type { RejectionCode } from '../exorelay/message.js';
+import type { Delivery } from './delivery.js';
+import { type HoldLimits, HoldQueue } from './hold-queue.js';
+import type { Instance } from './instance.js';
+import type { Roster } from './roster.js';
+
+/** The key of what any instance may have; no instance has an empty id. */
+const ANY = '';
+
+export class Dispatcher {
+  readonly #roster: Roster;
+  readonly #limits: HoldLimits;
+  readonly #now: () => number;
+  /** By role: what waits for it to come. */
+  readonly #queues = new Map<string, HoldQueue<Delivery>>();
+
+  constructor(roster: Roster, limits: HoldLimits, now: () => number) {
+    this.#roster = roster;
+    this.#limits = limits;
+    this.#now = now;
+  }
+
+  place(delivery: Delivery): void {
+    const instance = this.#choose(delivery);
+    if (instance === undefined) this.#keep(delivery);
+    else if (!instance.offer(delivery)) fail(delivery, 'EXO_QUEUE_FULL');
+  }
+
+  /** An instance has registered: what waits for its role, and for itself, goes out in order. */
+  arrived(instance: Instance): void {
+    const queue = this.#queues.get(instance.role);
+    if (queue === undefined) return;
+    const ready = queue.take((key) => key === ANY || key === instance.id);
+    this.#tidy(instance.role, queue);
+    for (const delivery of ready) this.place(delivery);
+  }
+
+  /** An instance is gone for good: what it had not handled goes to the others of its role, or waits. */
+  departed(instance: Instance): void {
+    this.#roster.remove(instance);
+    for (const delivery of instance.takeAll()) this.place(delivery);
+  }
+
+  /** Drops what has waited too long. */
+  expire(now: number): void {
+    for (const [role, queue] of [...this.#queues]) {
+      const tooOld = queue.expire(now);
+      this.#tidy(role, queue);
+      for (const delivery of tooOld) {
+        fail(delivery, delivery.only === undefined ? 'EXO_QUEUE_EXPIRED' : 'EXO_RECEIVER_GONE');
+      }
+    }
+  }
+
+  /** When `expire` has something to do; undefined: nothing waits. */
+  get nextExpiry(): number | undefined {
+    let next: number | undefined;
+    for (const { nextExpiry } of this.#queues.values()) {
+      if (nextExpiry !== undefined && (next === undefined || nextExpiry < next)) next = nextExpiry;
+    }
+    return next;
+  }
+
+  /** What waits, by role: for roles that are away, and for instances that are busy. */
+  queued(): Map<string, { messages: number; bytes: number }> {
+    const found = new Map<string, { messages: number; bytes: number }>();
+    for (const [role, { length, bytes }] of this.#queues) found.set(role, { messages: length, bytes });
+    for (const role of this.#roster.roles) {
+      const entry = found.get(role) ?? { messages: 0, bytes: 0 };
+      for (const instance of this.#roster.of(role)) entry.messages += instance.waiting;
+      found.set(role, entry);
+    }
+    return found;
+  }
+
+  #choose({ role, only, known, envelope }: Delivery): Instance | undefined {
+    if (only !== undefined) return this.#roster.get(role, only);
+    return this.#roster.choose(role, envelope.name, envelope.activityId, this.#now(), known);
+  }
+
+  #keep(delivery: Delivery): void {
+    const { role, only, size, waits } = delivery;
+    if (!waits) return fail(delivery, 'EXO_RECEIVER_GONE');
+    const queue = this.#queues.get(role) ?? new HoldQueue<Delivery>(this.#limits);
+    if (!queue.push(only ?? ANY, delivery, size, this.#now())) return fail(delivery, 'EXO_QUEUE_FULL');
+    this.#queues.set(role, queue);
+  }
+
+  #tidy(role: string, queue: HoldQueue<Delivery>): void {
+    if (queue.length === 0) this.#queues.delete(role);
+  }
+}
+
+function fail(delivery: Delivery, failed: RejectionCode): void {
+  delivery.settled({ failed });
+}
