@@ -3,7 +3,7 @@
  * Bad values throw at once, naming the option and what it takes; nothing is corrected silently.
  */
 import { NyotaError, printable } from './errors.js';
-import { MAX_FRAME_BYTES_LIMIT } from './protocol/constants.js';
+import { MAX_FRAME_BYTES_LIMIT, MIN_DEPTH, MIN_FRAME_BYTES, MIN_VALUES } from './protocol/constants.js';
 
 /** Options of both sides. Times are milliseconds, sizes are bytes. */
 export interface LimitOptions {
@@ -62,7 +62,7 @@ const bytes = (fallback: number, min: number, max: number): NumberRule => ({
 const count = (fallback: number, min = 1): NumberRule => ({ fallback, min, max: 2 ** 32 - 1, unit: 'count' });
 
 const RULES: { readonly [K in keyof Limits]: NumberRule } = {
-  maxFrameBytes: bytes(MIB, KIB, MAX_FRAME_BYTES_LIMIT),
+  maxFrameBytes: bytes(MIB, MIN_FRAME_BYTES, MAX_FRAME_BYTES_LIMIT),
   maxOutboxBytes: bytes(16 * MIB, KIB, Number.MAX_SAFE_INTEGER),
   maxOutboxFrames: count(65_536),
   highWaterBytes: bytes(MIB, 1, Number.MAX_SAFE_INTEGER),
@@ -73,8 +73,8 @@ const RULES: { readonly [K in keyof Limits]: NumberRule } = {
   maxRunningHandlers: count(1_024),
   settleTimeoutMs: ms(30_000),
   drainTimeoutMs: ms(10_000, 0),
-  maxDepth: { fallback: 64, min: 4, max: 512, unit: 'count' },
-  maxValues: count(65_536, 64),
+  maxDepth: { fallback: 64, min: MIN_DEPTH, max: 512, unit: 'count' },
+  maxValues: count(65_536, MIN_VALUES),
   stallTimeoutMs: ms(30_000),
 };
 

@@ -124,7 +124,7 @@ export function runCommand(desk: Desk, name: string, words: readonly string[]): 
   if (command === undefined) throw new Failure(`there is no command '${name}'; 'help' lists them`);
   const [least, most] = command.words;
   if (words.length < least || words.length > most) {
-    throw new Failure(command.takes === '' ? `${name} takes nothing` : `it is: ${name} ${command.takes}`);
+    throw new Failure(`${name} takes ${command.takes === '' ? 'nothing' : command.takes}`);
   }
   return command.run(desk, words);
 }

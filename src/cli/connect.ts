@@ -115,6 +115,8 @@ class TypedSession implements Desk {
     const input = this.#input;
     this.#input = undefined;
     input?.close();
+    // A pipe that its writer keeps open would hold the process.
+    process.stdin.destroy();
   }
 
   #line(line: string): void {

@@ -1,7 +1,7 @@
 /** What `connect`, `send` and `request` share: how a client is opened from the command line, and how it fails. */
 import { readFileSync } from 'node:fs';
 import { type Command, Option } from 'commander';
-import { type Client, type ClientOptions, createClient, NyotaError } from '../index.js';
+import { type Client, type ClientOptions, createClient, type LimitOptions, NyotaError } from '../index.js';
 import { describeError, Failure, UsageError } from './failures.js';
 
 export interface ConnectionFlags {
@@ -26,12 +26,12 @@ export function authOption(description: string): Option {
 }
 
 /** A client that gives up where the first attempt fails, and from then on comes back through every cut. */
-export function openClient(address: string, flags: ConnectionFlags): Client {
+export function openClient(address: string, flags: ConnectionFlags, limits: LimitOptions = {}): Client {
   const encrypted = flags.tls === true || flags.ca !== undefined;
   if (encrypted && address.startsWith('tcp://'))
     throw new UsageError('a tcp:// address is never encrypted: give tls://, or leave --tls and --ca');
   const tls = flags.ca === undefined ? encrypted : { ca: readInput('--ca', flags.ca) };
-  const options: ClientOptions = { servers: [address], tls, reconnect: false };
+  const options: ClientOptions = { ...limits, servers: [address], tls, reconnect: false };
   if (flags.auth !== undefined) options.auth = flags.auth;
   try {
     const client = createClient(options);
@@ -69,21 +69,26 @@ export function stopped(client: Client): Promise<never> {
   return promise;
 }
 
-/** Does one thing with a client and closes it: gracefully after a success, at once after a failure. */
+/** What is closed after a failure may not answer any more. */
+const CLOSE_WITHIN_MS = 1_000;
+
+/** Does one thing with a client, and closes it. */
 export async function withClient<T>(
   address: string,
   flags: ConnectionFlags,
   use: (client: Client) => Promise<T>,
 ): Promise<T> {
-  const client = openClient(address, flags);
+  const client = openClient(address, flags, { drainTimeoutMs: CLOSE_WITHIN_MS });
+  const over = stopped(client);
   try {
-    const result = await Promise.race([use(client), stopped(client)]);
+    const result = await Promise.race([use(client), over]);
     await client.close();
     return result;
   } catch (error) {
     // Once the call was accepted it was no wrong call, whatever code the other side answers with.
     const accepted = client.stats().sent > 0;
-    client.destroy();
+    if (client.connected) await client.close();
+    else client.destroy();
     throw accepted ? new Failure(describeError(error)) : error;
   }
 }

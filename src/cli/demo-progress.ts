@@ -10,6 +10,7 @@ export class DemoProgress implements DemoObserver {
   readonly #bar: SingleBar | undefined;
   #running = false;
   #printedAt = 0;
+  #reached = '';
 
   constructor(total: number, cuts: number) {
     this.#total = total;
@@ -36,17 +37,22 @@ export class DemoProgress implements DemoObserver {
 
   advanced(handled: number, made: number): void {
     if (!this.#running) return;
+    this.#reached = `${handled} of ${this.#total} events handled, ${made} of ${this.#cuts} cuts`;
     this.#bar?.update(handled, { made });
-    if (this.#bar !== undefined || performance.now() - this.#printedAt < LINE_EVERY_MS) return;
-    this.#printedAt = performance.now();
-    this.#say(`${handled} of ${this.#total} events handled, ${made} of ${this.#cuts} cuts`);
+    if (this.#bar === undefined && performance.now() - this.#printedAt >= LINE_EVERY_MS) this.#sayReached();
   }
 
   /** May be called again. */
   stop(): void {
     if (!this.#running) return;
     this.#running = false;
-    this.#bar?.stop();
+    if (this.#bar === undefined) this.#sayReached();
+    else this.#bar.stop();
+  }
+
+  #sayReached(): void {
+    this.#printedAt = performance.now();
+    if (this.#reached !== '') this.#say(this.#reached);
   }
 
   #say(line: string): void {

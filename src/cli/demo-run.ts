@@ -64,6 +64,7 @@ class DemoRun {
   /** Aborted when the run can't go on, and when it is over. */
   readonly #over = new AbortController();
   readonly #workers: WorkerProcess[] = [];
+  readonly #proxies: FaultProxy[] = [];
   readonly #links: Link[] = [];
   readonly #killAll = (): void => {
     for (const worker of this.#workers) void worker.kill();
@@ -96,7 +97,7 @@ class DemoRun {
     this.#over.abort();
     for (const timer of this.#timers) clearTimeout(timer);
     await Promise.all(this.#workers.map((worker) => worker.kill()));
-    await Promise.all(this.#links.map(({ proxy }) => proxy.close()));
+    await Promise.all(this.#proxies.map((proxy) => proxy.close()));
     process.off('exit', this.#killAll);
   }
 
@@ -105,6 +106,11 @@ class DemoRun {
     await this.#build();
     await this.#exchange();
     const reports = await this.#collect();
+    const ends = reports.flatMap(({ client, server }) => [client, server]);
+    this.#observer.advanced(
+      ends.reduce((sum, { handled }) => sum + handled.length, 0),
+      this.#cutsMade(),
+    );
     const problems = await this.#stopWorkers();
     const made = this.#cutsMade();
     const { seed, events, cuts } = this.#options;
@@ -124,10 +130,9 @@ class DemoRun {
     const { port } = await listening;
     const linked: Promise<unknown>[] = [];
     for (const [i, name] of LINK_NAMES.entries()) {
-      const proxy = await createFaultProxy({ target: { port }, random: seededRandom(seed + i) });
+      const proxy = await this.#startProxy(port, seed + i);
       const client = this.#start(`client ${name}`);
-      const share = Math.floor((cuts + i) / LINK_NAMES.length);
-      this.#links.push({ name, client, proxy, cuts: share });
+      this.#links.push({ name, client, proxy, cuts: Math.floor((cuts + i) / LINK_NAMES.length) });
       linked.push(client.hears('linked'), server.hears('linked'));
       client.tell({ type: 'connect', link: name, port: proxy.port });
     }
@@ -205,7 +210,16 @@ class DemoRun {
     return problems;
   }
 
+  async #startProxy(port: number, seed: number): Promise<FaultProxy> {
+    const proxy = await createFaultProxy({ target: { port }, random: seededRandom(seed) });
+    this.#proxies.push(proxy);
+    // All was cleared up meanwhile, but not this one.
+    if (this.#over.signal.aborted) await proxy.close();
+    return proxy;
+  }
+
   #start(name: string): WorkerProcess {
+    this.#over.signal.throwIfAborted();
     const worker = new WorkerProcess(name, (error) => this.#over.abort(error));
     this.#workers.push(worker);
     return worker;

@@ -22,6 +22,7 @@ export class Traffic {
   readonly #side: string;
   #target = 0;
   #sent = 0;
+  #busy = false;
   #sending: Promise<void> | undefined;
   readonly #handled: number[] = [];
   #firstHandledAt = 0;
@@ -57,11 +58,8 @@ export class Traffic {
   /** Sends on, up to this number. */
   pace(upTo: number): void {
     this.#target = Math.max(this.#target, upTo);
-    this.#sending ??= this.#send()
-      .catch(this.#failed)
-      .finally(() => {
-        this.#sending = undefined;
-      });
+    // Not told by the promise: that settles a little later than the loop ends, and a call in between would be lost.
+    if (!this.#busy) this.#sending = this.#send().catch(this.#failed);
   }
 
   /** Resolves once all that was sent so far is handled, answered, and in both stores. */
@@ -95,15 +93,25 @@ export class Traffic {
   }
 
   async #send(): Promise<void> {
-    while (this.#sent < this.#target) {
-      const n = this.#sent + 1;
-      const room = this.#peer.send('tick', n, '.'.repeat(n % 64));
-      this.#sent = n;
-      if (n % EVENTS_PER_REQUEST === 0) this.#ask(n / EVENTS_PER_REQUEST);
-      if (n % EVENTS_PER_WRITE === 0) this.#write(n / EVENTS_PER_WRITE);
-      if (n % EVENTS_PER_STEP === 0) this.#step();
-      if (!room) await new Promise<void>((resolve) => this.#peer.once('drain', resolve));
+    this.#busy = true;
+    try {
+      while (this.#sent < this.#target) {
+        if (!this.#sendNext()) await new Promise<void>((resolve) => this.#peer.once('drain', resolve));
+      }
+    } finally {
+      this.#busy = false;
     }
+  }
+
+  /** The next event, and what goes along with it. False above the high-water mark. */
+  #sendNext(): boolean {
+    const n = this.#sent + 1;
+    const room = this.#peer.send('tick', n, '.'.repeat(n % 64));
+    this.#sent = n;
+    if (n % EVENTS_PER_REQUEST === 0) this.#ask(n / EVENTS_PER_REQUEST);
+    if (n % EVENTS_PER_WRITE === 0) this.#write(n / EVENTS_PER_WRITE);
+    if (n % EVENTS_PER_STEP === 0) this.#step();
+    return room;
   }
 
   #ask(n: number): void {

@@ -21,6 +21,7 @@ const MAX_SEED = 2 ** 31 - 1;
 export function addDemo(program: Command): void {
   program
     .command('demo')
+    .summary('See events get through while connections are cut again and again.')
     .description(
       'Two clients and a server exchange numbered events while their connections are cut again and again.\n' +
         'Exits 0 only if every event was handled once and in order, counted by those that sent and those that handled.',

@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { addConnect } from './connect.js';
 import { addDemo } from './demo.js';
+import { addExoCom } from './exocom.js';
 import { describeError, Exit, exitCodeOf } from './failures.js';
 import { addRequest } from './request.js';
 import { addSend } from './send.js';
@@ -20,7 +21,7 @@ export async function runProgram(args: readonly string[]): Promise<number> {
     return 0;
   } catch (error) {
     if (error instanceof Exit) return error.exitCode;
-    if (error instanceof CommanderError) return finishCommander(error);
+    if (error instanceof CommanderError) return finishCommander(error, args);
     process.stderr.write(`nyota: ${describeError(error)}\n`);
     return exitCodeOf(error);
   }
@@ -36,18 +37,30 @@ function createProgram(): Command {
     .exitOverride()
     // What commander would write on several lines is written by `finishCommander` on one.
     .configureOutput({ writeErr: () => {} });
-  for (const add of [addDemo, addServe, addConnect, addSend, addRequest]) add(program);
+  for (const add of [addDemo, addServe, addConnect, addSend, addRequest, addExoCom]) add(program);
   return program;
 }
 
-function finishCommander(error: CommanderError): number {
+function finishCommander(error: CommanderError, args: readonly string[]): number {
   if (error.exitCode === 0) return 0; // --help and --version
-  const text =
-    error.code === 'commander.help' ? 'a command is missing' : error.message.replace(/^error: /, '');
-  // A suggestion stands on a line of its own.
-  const line = escapeText(text.replace(/\s*\n\s*/g, ' '));
-  process.stderr.write(`nyota: ${line}; 'nyota --help' shows what there is\n`);
+  process.stderr.write(`nyota: ${escapeText(describeWrongCall(error, args))}\n`);
   return 2;
+}
+
+/** Commander's own text, which may be long-winded: an `error:` before it, a suggestion on a line of its own. */
+function describeWrongCall({ code, message }: CommanderError, args: readonly string[]): string {
+  const elsewhere = "'nyota --help' lists them";
+  // Help was wanted for want of a command.
+  if (code === 'commander.help') {
+    return args[0] === 'help' && args[1] !== undefined
+      ? `unknown command '${args[1]}'; ${elsewhere}`
+      : `a command is missing; ${elsewhere}`;
+  }
+  const text = message
+    .replace(/^error: /, '')
+    .replace(/\s*\n\s*/g, ' ')
+    .replace(/\.$/, '');
+  return code === 'commander.unknownCommand' ? `${text}; ${elsewhere}` : text;
 }
 
 function packageVersion(): string {

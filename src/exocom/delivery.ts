@@ -3,8 +3,11 @@
  */
 import type { DeliveredEnvelope, RejectionCode } from '../exorelay/message.js';
 
-/** How a delivery ended: the handler has finished (and may have thrown), or nobody got the message. */
-export type Outcome = { readonly error: string | undefined } | { readonly failed: RejectionCode };
+/** How a delivery ended: the handler has finished (and may have thrown), nobody got the message, or nobody needs it. */
+export type Outcome =
+  | { readonly error: string | undefined }
+  | { readonly failed: RejectionCode }
+  | { readonly cancelled: true };
 
 export interface Delivery {
   /** `messageKey(sender, id)`. */
@@ -22,6 +25,8 @@ export interface Delivery {
   readonly waits: boolean;
   /** It was given to an instance that died. */
   redelivered: boolean;
+  /** An instance has been given it. More than once where one died. */
+  given(instance: string): void;
   /** Called once. */
   settled(outcome: Outcome): void;
 }

@@ -45,6 +45,22 @@ export class Dispatcher {
     for (const delivery of instance.takeAll()) this.place(delivery);
   }
 
+  /** An instance takes no new messages: those that it was not given go to the others of its role, or wait. */
+  leaving(instance: Instance): void {
+    for (const delivery of instance.leave()) this.place(delivery);
+  }
+
+  /** Nobody needs that message any more: it is taken back from those who were not given it yet. */
+  cancel(key: string, roles: Iterable<string>): void {
+    for (const role of roles) {
+      const queue = this.#queues.get(role);
+      const dropped = queue?.take((_key, delivery) => delivery.key === key) ?? [];
+      if (queue !== undefined) this.#tidy(role, queue);
+      for (const instance of this.#roster.of(role)) dropped.push(...[instance.drop(key) ?? []].flat());
+      for (const delivery of dropped) delivery.settled({ cancelled: true });
+    }
+  }
+
   /** Drops what has waited too long. */
   expire(now: number): void {
     for (const [role, queue] of [...this.#queues]) {
@@ -84,10 +100,13 @@ export class Dispatcher {
 
   #keep(delivery: Delivery): void {
     const { role, only, size, waits } = delivery;
-    if (!waits) return fail(delivery, 'EXO_RECEIVER_GONE');
+    if (!waits) {
+      fail(delivery, 'EXO_RECEIVER_GONE');
+      return;
+    }
     const queue = this.#queues.get(role) ?? new HoldQueue<Delivery>(this.#limits);
-    if (!queue.push(only ?? ANY, delivery, size, this.#now())) return fail(delivery, 'EXO_QUEUE_FULL');
-    this.#queues.set(role, queue);
+    if (queue.push(only ?? ANY, delivery, size, this.#now())) this.#queues.set(role, queue);
+    else fail(delivery, 'EXO_QUEUE_FULL');
   }
 
   #tidy(role: string, queue: HoldQueue<Delivery>): void {

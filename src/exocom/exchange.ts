@@ -1,13 +1,12 @@
 /**
- * The hub without sockets: relays register, what they send is checked, decided over and passed on, and what they have
- * handled is crossed off. Everything it needs from outside is handed in.
+ * The hub without sockets: relays register, what they send is checked and passed on, and what they have handled is
+ * crossed off. Everything it needs from outside is handed in: ports, the clock, ids.
  *
- *   message -> known? -> rate -> allowed? -> [where was it before the restart?] -> [security] -> router
+ *   link --message--> ledger (known?) --> intake (allowed? authorized?) --> router --> dispatcher --> instance --> port
+ *   link --handled--> instance --> ledger --accepted--> the sender's port
  */
-
 import {
-  type DeliveredEnvelope,
-  type Envelope,
+  isName,
   messageKey,
   type Registration,
   readAwaited,
@@ -15,13 +14,14 @@ import {
   readHandled,
   readRegistration,
   SECURITY_ROLE,
-  SecurityMessage,
 } from '../exorelay/message.js';
 import type { Clock, ClockTimer } from '../index.js';
 import { Dispatcher } from './dispatcher.js';
 import { type HoldLimits, HoldQueue } from './hold-queue.js';
 import type { Incoming } from './incoming.js';
-import { Instance, type InstanceLimits, type RelayPort } from './instance.js';
+import { Instance, type RelayPort } from './instance.js';
+import { Intake } from './intake.js';
+import type { LaneLimits } from './lane.js';
 import { Ledger } from './ledger.js';
 import { Link } from './link.js';
 import { sizeOf } from './message-size.js';
@@ -32,8 +32,8 @@ import { type Alarm, type HubWarning, type MessageReport, type Presence, texts }
 import { Requests } from './requests.js';
 import { Roster } from './roster.js';
 import { Router } from './router.js';
-import { isReserved, type Routing } from './routes.js';
-import { readSecurityRequest, SecurityGate } from './security-gate.js';
+import type { Routing } from './routes.js';
+import { SecurityGate } from './security-gate.js';
 
 export interface ExchangeOptions {
   readonly routing: Routing;
@@ -44,7 +44,7 @@ export interface ExchangeOptions {
   readonly securityRequired: boolean;
   readonly securityTimeoutMs: number;
   readonly queues: HoldLimits;
-  readonly instances: InstanceLimits;
+  readonly instances: LaneLimits;
   readonly activityIdleMs: number;
   readonly instanceGraceMs: number;
   readonly rateLimit: RateLimit;
@@ -69,45 +69,50 @@ export class Exchange {
   readonly #ledger: Ledger;
   readonly #requests: Requests;
   readonly #router: Router;
+  readonly #intake: Intake;
   readonly #gate: SecurityGate;
   readonly #recovery: Recovery;
   readonly #rates: RateMeter;
   /** Development mode: messages that nobody has a handler for yet, by name. */
   readonly #unclaimed: HoldQueue<Incoming>;
-  /** Replies to what was asked before the hub was restarted, by what they answer. */
-  readonly #early: HoldQueue<Incoming>;
   #expiry: ClockTimer | undefined;
-  #stopped = false;
+  #draining = false;
 
   constructor(options: ExchangeOptions, hooks: ExchangeHooks) {
     this.#options = options;
     this.#hooks = hooks;
-    const { clock, routing, newId, queues } = options;
+    const { clock, routing, newId, queues, securityTimeoutMs, instanceGraceMs } = options;
     const now = (): number => clock.now();
-    this.roster = new Roster(options.activityIdleMs);
-    this.dispatcher = new Dispatcher(this.roster, queues, now);
-    this.#requests = new Requests(options.activityIdleMs);
-    this.#ledger = new Ledger((role, id) => this.roster.get(role, id)?.port);
-    this.#rates = new RateMeter(options.rateLimit);
-    this.#unclaimed = new HoldQueue(queues);
-    this.#early = new HoldQueue(queues);
-    const place: Dispatcher['place'] = (delivery) => this.dispatcher.place(delivery);
-    this.#gate = new SecurityGate(options.securityRequired, {
-      ...{ timeoutMs: options.securityTimeoutMs, clock, newId, place },
+    const roster = new Roster(options.activityIdleMs);
+    const dispatcher = new Dispatcher(roster, queues, now);
+    const requests = new Requests(options.activityIdleMs);
+    const ledger = new Ledger((role, id) => roster.get(role, id)?.port);
+    const unclaimed = new HoldQueue<Incoming>(queues);
+    const place: Dispatcher['place'] = (delivery) => dispatcher.place(delivery);
+    const gate = new SecurityGate(options.securityRequired, {
+      ...{ timeoutMs: securityTimeoutMs, clock, newId, place },
     });
-    this.#recovery = new Recovery({
-      clock,
-      readyAt: clock.now() + options.instanceGraceMs,
-      of: (role) => this.roster.of(role),
+    const recovery = new Recovery({
+      ...{ clock, readyAt: now() + instanceGraceMs, of: (role: string) => roster.of(role) },
     });
-    this.#router = new Router({
-      ...{ routing, dispatcher: this.dispatcher, ledger: this.#ledger, requests: this.#requests },
-      ...{ monitor: this.monitor, queueTtlMs: queues.ttlMs, now, newId },
+    const router = new Router({
+      ...{ routing, dispatcher, ledger, requests, monitor: this.monitor },
+      ...{ queueTtlMs: queues.ttlMs, now, newId },
       warn: (warning) => hooks.warning(warning),
       report: (report) => hooks.message(report),
       line: (text) => hooks.line(text),
-      keepUnclaimed: (message) => this.#unclaimed.push(message.name, message, message.size, now()),
+      keepUnclaimed: (message) => unclaimed.push(message.name, message, message.size, now()),
     });
+    this.roster = roster;
+    this.dispatcher = dispatcher;
+    this.#requests = requests;
+    this.#ledger = ledger;
+    this.#unclaimed = unclaimed;
+    this.#gate = gate;
+    this.#recovery = recovery;
+    this.#router = router;
+    this.#intake = new Intake({ routing, router, ledger, requests, gate, recovery, limits: queues, now });
+    this.#rates = new RateMeter(options.rateLimit);
   }
 
   /** Messages that were taken and are not finished. */
@@ -120,25 +125,26 @@ export class Exchange {
     return { messages: this.#unclaimed.length, bytes: this.#unclaimed.bytes };
   }
 
-  /** A relay has authenticated. Nothing counts before it registers: it sends all again that is not accepted. */
+  /** A relay has authenticated. Nothing of it counts before it registers: it then sends all again that is not accepted. */
   open(role: string, port: RelayPort): Link {
     return new Link(role, port);
   }
 
+  /** Again for the same instance: its handlers may be others, or it has come back with a new session. */
   register(link: Link, raw: unknown): void {
     const registration = readRegistration(raw);
-    const again = link.instance;
-    if (registration === undefined || (again !== undefined && again.id !== registration.instance)) {
-      const message = `Service '${link.role}' sent a registration that makes no sense`;
-      this.#hooks.warning({ message, code: 'EXO_BAD_REGISTRATION', role: link.role });
+    const { role, port } = link;
+    if (registration === undefined || (link.instance ?? registration.instance) !== registration.instance) {
+      const message = `Service '${role}' sent a registration that makes no sense`;
+      this.#hooks.warning({ message, code: 'EXO_BAD_REGISTRATION', role });
       return;
     }
-    const instance = again ?? this.#instanceOf(link, registration);
+    const instance = this.#instanceOf(link, registration);
     instance.handles = new Set(registration.handles);
-    this.#learn(link.role);
-    if (link.role === SECURITY_ROLE) this.#gate.seen();
-    link.port.registered();
-    if (instance.port !== link.port) instance.rebind(link.port);
+    this.#learn(role);
+    if (role === SECURITY_ROLE) this.#gate.seen();
+    port.registered();
+    instance.drained();
     this.dispatcher.arrived(instance);
     this.#claim();
     this.#arm();
@@ -148,35 +154,39 @@ export class Exchange {
   awaiting(link: Link, raw: unknown): void {
     const { instance, role } = link;
     if (instance === undefined) return;
+    const { routing } = this.#options;
     const now = this.#now();
     const ids = new Set<string>();
-    for (const { id, activityId } of readAwaited(raw)) {
-      if (!this.#requests.has(id, now)) {
-        const request = { role, instance: instance.id, activityId, at: undefined, isSecurity: false };
-        this.#requests.add(id, { ...request, asked: undefined }, now);
-      }
+    for (const { id, name, activityId } of readAwaited(raw)) {
       ids.add(id);
+      if (this.#requests.get(id, now) !== undefined) continue;
+      // Without routes nobody knows who was asked.
+      const asked = routing.strict ? new Set(routing.receivers(routing.publicName(role, name))) : undefined;
+      this.#requests.add(id, { role, instance, activityId, at: undefined, isSecurity: false, asked }, now);
     }
-    for (const message of this.#early.take((id) => ids.has(id))) this.#router.route(message);
+    this.#intake.awaited(ids);
+    this.#arm();
   }
 
   message(link: Link, raw: unknown): void {
-    const { instance, role } = link;
-    if (instance === undefined) return;
+    const { instance, role, port } = link;
+    if (instance === undefined || this.#draining) return;
     const now = this.#now();
-    const envelope = readEnvelope(raw);
-    if (typeof envelope === 'string') return this.#malformed(link, raw, envelope);
-    const key = messageKey(role, envelope.id);
-    if (this.#ledger.repeated(key, envelope.id, link.port, now)) return;
-    this.monitor.sent(role, now);
     this.#count(link, now);
+    const envelope = readEnvelope(raw);
+    if (typeof envelope === 'string') {
+      this.#malformed(link, raw, envelope);
+      return;
+    }
+    const key = messageKey(role, envelope.id);
+    if (this.#ledger.repeated(key, envelope.id, port, now)) return;
+    this.monitor.sent(role, now);
     const name = this.#options.routing.publicName(role, envelope.name);
     const size = sizeOf(envelope.payload) + sizeOf(envelope.auth);
-    const message = { key, role, instance: instance.id, envelope, name, size, at: now, isSecurity: false };
-    this.roster.bind(instance, envelope.activityId, now);
+    const message: Incoming = { key, role, instance, envelope, name, size, at: now, isSecurity: false };
+    this.#bind(message, now);
     this.#ledger.begin(message);
-    if (role === SECURITY_ROLE && isReserved(envelope.name)) this.#fromSecurity(message);
-    else this.#fromService(link, message);
+    this.#intake.take(link, message);
     this.#arm();
   }
 
@@ -184,46 +194,84 @@ export class Exchange {
     const handled = readHandled(raw);
     if (handled === undefined) return;
     const { sender, id, error } = handled;
-    link.instance?.handled(messageKey(sender, id))?.settled({ error });
+    this.#at(link)?.handled(messageKey(sender, id))?.settled({ error });
+    this.#arm();
+  }
+
+  /** Its sender waits no longer: the message is taken back, or whoever has it is told. */
+  cancel(link: Link, raw: unknown): void {
+    const { id } = (typeof raw === 'object' && raw !== null ? raw : {}) as { id?: unknown };
+    const instance = this.#at(link);
+    if (instance === undefined || !isName(id)) return;
+    const { role } = instance;
+    const key = messageKey(role, id);
+    for (const message of this.#unclaimed.take((_name, { key: other }) => other === key)) {
+      this.#ledger.settle(message, this.#now());
+    }
+    const request = this.#requests.get(id, this.#now());
+    if (request === undefined || request.role !== role || request.instance !== instance.id) return;
+    request.cancelled = true;
+    this.dispatcher.cancel(key, request.asked ?? []);
+    for (const [holder, at] of request.holders)
+      this.roster.get(holder, at)?.port.cancel({ sender: role, id });
+  }
+
+  /** It takes no new messages. Its session closes when it has finished. */
+  leave(link: Link): void {
+    const instance = this.#at(link);
+    if (instance !== undefined && !this.#draining) this.dispatcher.leaving(instance);
+    this.#arm();
   }
 
   drained(link: Link): void {
-    link.instance?.drained();
+    this.#at(link)?.drained();
   }
 
   /** A session is over for good. Where its instance has not come back with another one, it is gone. */
   closed(link: Link): void {
-    const { instance } = link;
-    link.instance = undefined;
-    if (this.#stopped || instance === undefined) return;
+    const instance = this.#at(link);
+    if (this.#draining || instance === undefined) return;
     this.dispatcher.departed(instance);
     if (!this.roster.has(link.role)) this.#rates.forget(link.role);
     this.#hooks.deregistered({ role: instance.role, instance: instance.id });
     this.#arm();
   }
 
+  /** What is sent from now on is not taken: it is sent again to the next hub. What handlers finish is still crossed off. */
+  drain(): void {
+    this.#draining = true;
+  }
+
   /** Nothing is decided, kept or passed on any more. */
   stop(): void {
-    this.#stopped = true;
+    this.#draining = true;
     if (this.#expiry !== undefined) this.#options.clock.clearTimeout(this.#expiry);
     this.#gate.stop();
     this.#recovery.stop();
   }
 
+  /** The instance of a link, if this link is still its way. */
+  #at({ role, instance, port }: Link): Instance | undefined {
+    const found = instance === undefined ? undefined : this.roster.get(role, instance);
+    return found?.port === port ? found : undefined;
+  }
+
   #instanceOf(link: Link, { instance: id, before }: Registration): Instance {
-    const { clock, hub, instances } = this.#options;
     const { role, port } = link;
-    link.moved = before !== undefined && before !== hub;
     const known = this.roster.get(role, id);
-    const instance = known ?? new Instance(role, id, port, instances, clock.now());
-    link.instance = instance;
-    if (known === undefined) {
-      this.roster.add(instance);
-      this.#hooks.registered({ role, instance: id });
-    } else {
-      // The same relay with a new session: the old one is not its own any more.
-      known.port.invalidate();
+    if (known?.port === port) return known;
+    const { hub, instances } = this.#options;
+    link.instance = id;
+    link.moved = before !== undefined && before !== hub;
+    if (known !== undefined) {
+      const old = known.port;
+      known.rebind(port);
+      old.invalidate();
+      return known;
     }
+    const instance = new Instance(role, id, port, instances, this.#now());
+    this.roster.add(instance);
+    this.#hooks.registered({ role, instance: id });
     return instance;
   }
 
@@ -232,91 +280,21 @@ export class Exchange {
     this.#options.routing.learn(role, names);
   }
 
+  /** The sender's own role has the activity too: what comes back of it goes to this instance. */
+  #bind({ role, instance, envelope }: Incoming, now: number): void {
+    const found = this.roster.get(role, instance);
+    if (found !== undefined) this.roster.bind(found, envelope.activityId, now);
+  }
+
   /** Development mode: somebody may have come for what nobody had a handler for. */
   #claim(): void {
     if (this.#unclaimed.length === 0) return;
     const { routing } = this.#options;
-    for (const message of this.#unclaimed.take((name) => routing.receivers(name).length > 0)) {
-      this.#router.route(message);
-    }
+    const claimed = this.#unclaimed.take((name) => routing.receivers(name).length > 0);
+    for (const message of claimed) this.#router.route(message);
   }
 
-  /** The security role's own messages: its decisions, and its questions. */
-  #fromSecurity(message: Incoming): void {
-    const { envelope } = message;
-    const { name, responseTo } = envelope;
-    if (name === SecurityMessage.REQUEST) {
-      const asked = readSecurityRequest(envelope.payload);
-      if (asked === undefined) {
-        const reason = `a '${name}' takes { name, payload }`;
-        return this.#router.refuse(message, 'EXO_BAD_MESSAGE', reason);
-      }
-      const { payload: _, ...rest } = envelope;
-      const question: Envelope = { ...rest, ...('payload' in asked && { payload: asked.payload }) };
-      return this.#router.route({ ...message, envelope: question, name: asked.name, isSecurity: true });
-    }
-    const decides = name === SecurityMessage.AUTHORIZED || name === SecurityMessage.UNAUTHORIZED;
-    if (!decides) {
-      return this.#router.refuse(message, 'EXO_NOT_ALLOWED', texts.notAllowed(message.role, name));
-    }
-    const yes = name === SecurityMessage.AUTHORIZED;
-    if (responseTo === undefined || !this.#gate.answered(responseTo, yes)) {
-      return this.#router.refuse(message, 'EXO_UNKNOWN_REPLY', texts.unknownReply(message.role, name));
-    }
-    this.#ledger.settle(message, this.#now());
-  }
-
-  #fromService(link: Link, message: Incoming): void {
-    const { role, envelope } = message;
-    const { routing } = this.#options;
-    if (isReserved(envelope.name) || isReserved(message.name) || !routing.maySend(role, envelope.name)) {
-      return this.#router.refuse(message, 'EXO_NOT_ALLOWED', texts.notAllowed(role, envelope.name));
-    }
-    if (envelope.responseTo === undefined) return this.#admit(link, message);
-    const request = this.#requests.answerable(envelope.responseTo, role, this.#now());
-    // Behind a message that waits for the very answer it would wait for ever.
-    if (request?.isSecurity === true) return this.#router.route(message);
-    if (request !== undefined) return this.#admit(link, message);
-    const known = this.#requests.has(envelope.responseTo, this.#now());
-    const kept =
-      link.moved && !known && this.#early.push(envelope.responseTo, message, message.size, this.#now());
-    if (!kept) this.#router.refuse(message, 'EXO_UNKNOWN_REPLY', texts.unknownReply(role, envelope.name));
-  }
-
-  /** Straight to the router, or in its turn after what has to be found out or decided first. */
-  #admit(link: Link, message: Incoming): void {
-    const { order } = link;
-    const { envelope, role, size } = message;
-    const gated = this.#gate.closed && role !== SECURITY_ROLE;
-    const redelivered = envelope.redelivered === true;
-    if (!gated && !redelivered && order.length === 0) return this.#router.route(message);
-    const { maxMessages, maxBytes } = this.#options.queues;
-    if (order.length >= maxMessages || order.bytes + size > maxBytes) {
-      return this.#router.refuse(message, 'EXO_OVERLOADED', texts.overloaded(role));
-    }
-    const ticket = order.enter(size, () => {
-      if (!this.#stopped) this.#router.route(message);
-      this.#arm();
-    });
-    const decide = (): void => {
-      if (!gated) return ticket.open();
-      this.#gate.authorize(publicEnvelope(message), (authorized) => {
-        if (authorized) return ticket.open();
-        this.#router.unauthorized(message);
-        ticket.drop();
-      });
-    };
-    if (!redelivered) return decide();
-    const { routing } = this.#options;
-    const roles = (): readonly string[] => routing.receivers(message.name);
-    this.#recovery.find({ sender: role, id: envelope.id }, roles, (known) => {
-      message.known = known;
-      decide();
-    });
-  }
-
-  #malformed(link: Link, raw: unknown, reason: string): void {
-    const { role, port } = link;
+  #malformed({ role, port }: Link, raw: unknown, reason: string): void {
     this.monitor.refused(role, 'EXO_BAD_MESSAGE');
     this.#hooks.warning({ message: `Service '${role}': ${reason}`, code: 'EXO_BAD_MESSAGE', role });
     const { id, name } = (typeof raw === 'object' && raw !== null ? raw : {}) as Record<string, unknown>;
@@ -327,56 +305,48 @@ export class Exchange {
 
   #count(link: Link, now: number): void {
     const { role, port } = link;
-    const { limit, waitMs, alarm } = this.#rates.count(role, now);
-    if (waitMs === 0) return;
     const { rateLimit, clock } = this.#options;
+    const { limit, waitMs, alarm } = this.#rates.count(role, now);
     const throttled = rateLimit.throttle === true;
     if (alarm) {
       const message = `Service '${role}' sends more than ${limit} messages a second`;
       this.monitor.alarmed(role);
       this.#hooks.alarm({ code: 'EXO_RATE', message, role, limit, throttled });
     }
-    if (!throttled || link.throttled) return;
+    if (waitMs === 0 || !throttled || link.throttled) return;
     link.throttled = true;
     port.pause();
-    clock.setTimeout(() => {
+    const timer = clock.setTimeout(() => {
       link.throttled = false;
       port.resume();
     }, waitMs);
+    timer.unref?.();
   }
 
   /** One timer for all that may become too old. */
   #arm(): void {
-    if (this.#expiry !== undefined || this.#stopped) return;
-    const { clock, queues } = this.#options;
-    const times = [this.dispatcher.nextExpiry, this.#unclaimed.nextExpiry, this.#early.nextExpiry];
+    if (this.#expiry !== undefined || this.#draining) return;
+    const { clock } = this.#options;
+    const times = [this.dispatcher.nextExpiry, this.#unclaimed.nextExpiry, this.#intake.nextExpiry];
     const next = Math.min(...times.map((time) => time ?? Number.POSITIVE_INFINITY));
     if (next === Number.POSITIVE_INFINITY) return;
-    this.#expiry = clock.setTimeout(
-      () => {
-        this.#expiry = undefined;
-        const now = clock.now();
-        this.dispatcher.expire(now);
-        for (const message of this.#unclaimed.expire(now)) {
-          this.#router.refuse(message, 'EXO_QUEUE_EXPIRED', texts.unclaimed(message.name, queues.ttlMs));
-        }
-        for (const message of this.#early.expire(now)) {
-          const reason = texts.unknownReply(message.role, message.envelope.name);
-          this.#router.refuse(message, 'EXO_UNKNOWN_REPLY', reason);
-        }
-        this.#arm();
-      },
-      Math.max(0, next - clock.now()),
-    );
+    this.#expiry = clock.setTimeout(() => this.#expire(), Math.max(0, next - clock.now()));
     this.#expiry.unref?.();
+  }
+
+  #expire(): void {
+    this.#expiry = undefined;
+    const now = this.#now();
+    this.dispatcher.expire(now);
+    this.#intake.expire(now);
+    const { ttlMs } = this.#options.queues;
+    for (const message of this.#unclaimed.expire(now)) {
+      this.#router.refuse(message, 'EXO_QUEUE_EXPIRED', texts.unclaimed(message.name, ttlMs));
+    }
+    this.#arm();
   }
 
   #now(): number {
     return this.#options.clock.now();
   }
-}
-
-/** The whole message, as the security role gets it: by its public name, and with who really sent it. */
-function publicEnvelope({ envelope, name, role }: Incoming): DeliveredEnvelope {
-  return { ...envelope, name, sender: role };
 }

@@ -47,9 +47,9 @@ export class HoldQueue<T> {
     return true;
   }
 
-  /** Takes out those whose key is wanted, in order. */
-  take(wanted: (key: string) => boolean): T[] {
-    return this.#remove((held) => wanted(held.key));
+  /** Takes out those that are wanted, in order. */
+  take(wanted: (key: string, value: T) => boolean): T[] {
+    return this.#remove((held) => wanted(held.key, held.value));
   }
 
   /** Takes out those that are too old, in order. */

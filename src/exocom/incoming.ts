@@ -2,6 +2,7 @@
  * A message that a service sent, with what the hub knows of it. Types alone.
  */
 import type { Envelope } from '../exorelay/message.js';
+import type { Request } from './requests.js';
 
 export interface Incoming {
   /** `messageKey(role, id)`. */
@@ -18,6 +19,8 @@ export interface Incoming {
   readonly at: number;
   /** The security role asks with it: it is not decided over, and its receiver sees what it is. */
   readonly isSecurity: boolean;
+  /** What it answers, if it is a reply. */
+  request?: Request;
   /** By role, the instance that had it before. */
   known?: ReadonlyMap<string, string>;
 }

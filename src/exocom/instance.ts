@@ -1,9 +1,12 @@
 /**
  * One running instance of a service: what it has been given and not handled yet, and what waits for its turn. Pure: it
  * writes to a port that was handed in.
+ *
+ * Replies have a lane of their own: handlers that run wait for them, so they must not wait for those handlers.
  */
-import type { DeliveredEnvelope, MessageRef, Rejection, RejectionCode } from '../exorelay/message.js';
+import type { DeliveredEnvelope, MessageRef, Rejection } from '../exorelay/message.js';
 import type { Delivery } from './delivery.js';
+import { Lane, type LaneLimits } from './lane.js';
 
 /** The way to a relay: one session. */
 export interface RelayPort {
@@ -13,6 +16,8 @@ export interface RelayPort {
   registered(): void;
   accepted(id: string): void;
   rejected(rejection: Rejection): void;
+  /** Whoever sent it waits no longer. */
+  cancel(ref: MessageRef): void;
   /** Which of these it has begun or finished. Rejects where it does not answer. */
   known(refs: readonly MessageRef[]): Promise<readonly MessageRef[]>;
   /** Stop and start reading what it sends. */
@@ -22,39 +27,28 @@ export interface RelayPort {
   invalidate(): void;
 }
 
-export interface InstanceLimits {
-  /** Messages that are given out at a time, and their bytes. */
-  readonly maxInFlight: number;
-  readonly maxInFlightBytes: number;
-  /** Messages that wait for their turn, and their bytes. */
-  readonly maxWaiting: number;
-  readonly maxWaitingBytes: number;
-}
-
 export class Instance {
   readonly role: string;
   readonly id: string;
   /** When it registered, in ms since the epoch. */
   readonly since: number;
   handles: ReadonlySet<string> = new Set();
-  /** It was deregistered. */
-  gone = false;
+  /** `leaving`: it takes no new messages, and finishes what it has. `gone`: it was deregistered. */
+  state: 'here' | 'leaving' | 'gone' = 'here';
   #port: RelayPort;
-  readonly #limits: InstanceLimits;
-  /** Given out and not handled, in order. */
-  readonly #inFlight = new Map<string, Delivery>();
-  #inFlightBytes = 0;
-  /** Not given out yet, in order. */
-  #waiting: Delivery[] = [];
-  #waitingBytes = 0;
+  readonly #messages: Lane;
+  readonly #replies: Lane;
+  /** The port takes no more until `drained`. */
   #blocked = false;
 
-  constructor(role: string, id: string, port: RelayPort, limits: InstanceLimits, since: number) {
+  constructor(role: string, id: string, port: RelayPort, limits: LaneLimits, since: number) {
     this.role = role;
     this.id = id;
     this.#port = port;
-    this.#limits = limits;
     this.since = since;
+    this.#messages = new Lane(limits);
+    // A slow reader of a stream holds back the replies that it was given, and nothing else.
+    this.#replies = new Lane({ ...limits, maxInFlight: limits.maxWaiting });
   }
 
   get port(): RelayPort {
@@ -63,95 +57,80 @@ export class Instance {
 
   /** Messages that it has and that wait for it. */
   get load(): number {
-    return this.#inFlight.size + this.#waiting.length;
+    return this.#messages.inFlight + this.#messages.waiting;
   }
 
   get inFlight(): number {
-    return this.#inFlight.size;
+    return this.#messages.inFlight + this.#replies.inFlight;
   }
 
   get waiting(): number {
-    return this.#waiting.length;
+    return this.#messages.waiting + this.#replies.waiting;
   }
 
   /** False: too many wait for it already. */
   offer(delivery: Delivery): boolean {
-    const { maxWaiting, maxWaitingBytes } = this.#limits;
-    if (this.#waiting.length >= maxWaiting || this.#waitingBytes + delivery.size > maxWaitingBytes)
-      return false;
-    this.#waiting.push(delivery);
-    this.#waitingBytes += delivery.size;
-    this.#pump();
+    const lane = delivery.only === undefined ? this.#messages : this.#replies;
+    if (!lane.add(delivery)) return false;
+    this.#pump(lane);
     return true;
   }
 
   /** Its handler has finished. Undefined where this instance does not have the message. */
   handled(key: string): Delivery | undefined {
-    const delivery = this.#inFlight.get(key);
-    if (delivery === undefined) return undefined;
-    this.#inFlight.delete(key);
-    this.#inFlightBytes -= delivery.size;
-    this.#pump();
-    return delivery;
+    for (const lane of [this.#messages, this.#replies]) {
+      const delivery = lane.handled(key);
+      if (delivery === undefined) continue;
+      this.#pump(lane);
+      return delivery;
+    }
+    return undefined;
+  }
+
+  /** It need not have it any more. Undefined where it does not wait. */
+  drop(key: string): Delivery | undefined {
+    return this.#messages.drop(key) ?? this.#replies.drop(key);
   }
 
   /** There is room again on the way to it. */
   drained(): void {
     this.#blocked = false;
-    this.#pump();
+    this.#pump(this.#replies);
+    this.#pump(this.#messages);
   }
 
-  /** It has come back with another session: all that it had not handled is sent again, and it tells what it knows. */
+  /** It takes no new messages. Returns those that it was not given yet. */
+  leave(): Delivery[] {
+    this.state = 'leaving';
+    return this.#messages.takeWaiting();
+  }
+
+  /** It has come back with another session. All that it had not handled is sent again, at the next `drained`; it knows what it had. */
   rebind(port: RelayPort): void {
     this.#port = port;
-    const again = this.takeAll();
-    this.#blocked = false;
-    this.#waiting = again;
-    for (const delivery of again) this.#waitingBytes += delivery.size;
-    this.#pump();
+    this.#blocked = true;
+    this.#messages.restart();
+    this.#replies.restart();
   }
 
-  /** Empties it: what it has not handled, in order; what it was given is flagged. */
+  /** Empties it: what it has not handled; what it was given is flagged. */
   takeAll(): Delivery[] {
-    const all = [...this.#inFlight.values(), ...this.#waiting];
-    for (const delivery of this.#inFlight.values()) delivery.redelivered = true;
-    this.#inFlight.clear();
-    this.#inFlightBytes = 0;
-    this.#waiting = [];
-    this.#waitingBytes = 0;
-    return all;
+    return [...this.#messages.takeAll(), ...this.#replies.takeAll()];
   }
 
-  #pump(): void {
-    let given = 0;
-    const impossible: Delivery[] = [];
-    for (const delivery of this.#waiting) {
-      if (!this.#room()) break;
-      const { envelope } = delivery;
-      const result = this.#port.deliver(delivery.redelivered ? { ...envelope, redelivered: true } : envelope);
-      if (result === 'full') {
-        this.#blocked = true;
-        break;
-      }
-      given++;
-      this.#waitingBytes -= delivery.size;
-      if (result === 'impossible') {
-        impossible.push(delivery);
-        continue;
-      }
-      this.#inFlight.set(delivery.key, delivery);
-      this.#inFlightBytes += delivery.size;
-      if (result === 'slow') this.#blocked = true;
+  #pump(lane: Lane): void {
+    for (let delivery = this.#next(lane); delivery !== undefined; delivery = this.#next(lane)) {
+      const { envelope, redelivered } = delivery;
+      const result = this.#port.deliver(redelivered ? { ...envelope, redelivered: true } : envelope);
+      this.#blocked = result === 'full' || result === 'slow';
+      if (result === 'full') return;
+      lane.advance(delivery, result !== 'impossible');
+      if (result === 'impossible') delivery.settled({ failed: 'EXO_UNDELIVERABLE' });
+      else delivery.given(this.id);
     }
-    if (given > 0) this.#waiting.splice(0, given);
-    const failed: RejectionCode = 'EXO_UNDELIVERABLE';
-    for (const delivery of impossible) delivery.settled({ failed });
   }
 
-  #room(): boolean {
-    const { maxInFlight, maxInFlightBytes } = this.#limits;
-    // One message is always let through, however large.
-    const bytes = this.#inFlight.size === 0 || this.#inFlightBytes < maxInFlightBytes;
-    return !this.#blocked && this.#inFlight.size < maxInFlight && bytes;
+  #next(lane: Lane): Delivery | undefined {
+    return this.#blocked ? undefined : lane.next();
   }
 }

@@ -2,14 +2,14 @@
  * One session of a relay's, as the hub sees it: who authenticated on it, and what of its messages is being decided over.
  */
 import { InOrder } from './in-order.js';
-import type { Instance, RelayPort } from './instance.js';
+import type { RelayPort } from './instance.js';
 
 export class Link {
   /** Who authenticated. What its messages claim is ignored. */
   readonly role: string;
   readonly port: RelayPort;
-  /** Undefined until it registers, and after its instance has come back with another session. */
-  instance: Instance | undefined;
+  /** The id of the instance; undefined until it registers. */
+  instance: string | undefined;
   /** It was registered at another hub process before: it may answer what this one has never heard of. */
   moved = false;
   /** Messages that wait for a decision, or for those before them. */

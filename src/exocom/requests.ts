@@ -1,5 +1,6 @@
 /**
- * Who asked what, so that replies find the very instance that asked, and only those answer who were asked. Pure.
+ * Who asked what, so that replies find the very instance that asked, only those answer who were asked, and those who
+ * may still answer hear that nobody waits any more. Pure.
  */
 import { IdleTable } from './idle-table.js';
 
@@ -15,8 +16,12 @@ export interface Request {
   readonly at: number | undefined;
   /** The security role asked: its answer is no ordinary message. */
   readonly isSecurity: boolean;
-  /** The roles that were asked; undefined: whoever receives it, as far as the hub can tell. */
+  /** The roles that may answer; undefined: whoever does, as the hub can't know. */
   readonly asked: Set<string> | undefined;
+  /** By role, the instance that was given it last. */
+  readonly holders: Map<string, string>;
+  /** Nobody waits for the answers any more. */
+  cancelled: boolean;
 }
 
 export class Requests {
@@ -27,11 +32,12 @@ export class Requests {
   }
 
   /** False: another role's message has this id, and its replies are not to be had by it. */
-  add(id: string, request: Request, now: number): boolean {
+  add(id: string, asked: Omit<Request, 'holders' | 'cancelled'>, now: number): Request | undefined {
     const earlier = this.#requests.get(id, now);
-    if (earlier !== undefined && earlier.role !== request.role) return false;
+    if (earlier !== undefined && earlier.role !== asked.role) return undefined;
+    const request = { ...asked, holders: new Map<string, string>(), cancelled: false };
     this.#requests.set(id, request, now);
-    return true;
+    return request;
   }
 
   /** The request that a service of this role may answer. Each reply keeps it alive. */
@@ -40,12 +46,14 @@ export class Requests {
     return request?.asked === undefined || request.asked.has(role) ? request : undefined;
   }
 
-  has(id: string, now: number): boolean {
-    return this.#requests.get(id, now) !== undefined;
+  get(id: string, now: number): Request | undefined {
+    return this.#requests.get(id, now);
   }
 
-  /** A role has got the request, and may answer it. */
-  asked(id: string, role: string, now: number): void {
-    this.#requests.get(id, now)?.asked?.add(role);
+  /** A role has sent its last reply. */
+  answered(id: string, role: string, request: Request): void {
+    request.holders.delete(role);
+    request.asked?.delete(role);
+    if (request.asked?.size === 0) this.#requests.delete(id);
   }
 }

@@ -42,7 +42,7 @@ export class Roster {
 
   /** What it had of activities goes to others from now on. */
   remove(instance: Instance): void {
-    instance.gone = true;
+    instance.state = 'gone';
     const instances = this.#roles.get(instance.role);
     if (instances?.get(instance.id) !== instance) return;
     instances.delete(instance.id);
@@ -53,7 +53,7 @@ export class Roster {
   bind(instance: Instance, activityId: string, now: number): void {
     const key = messageKey(instance.role, activityId);
     const bound = this.#activities.get(key, now);
-    if (bound === undefined || bound.gone) this.#activities.set(key, instance, now);
+    if (bound?.state !== 'here') this.#activities.set(key, instance, now);
   }
 
   /**
@@ -71,9 +71,11 @@ export class Roster {
     if (instances === undefined) return undefined;
     const key = messageKey(role, activityId);
     const wanted = preferred === undefined ? undefined : instances.get(preferred);
-    const bound = wanted ?? this.#activities.get(key, now);
-    if (bound !== undefined && !bound.gone) return bound;
-    const chosen = leastBusy([...instances.values()], name);
+    if (wanted !== undefined) return wanted;
+    const bound = this.#activities.get(key, now);
+    if (bound?.state === 'here') return bound;
+    const here = [...instances.values()].filter(({ state }) => state === 'here');
+    const chosen = leastBusy(here, name);
     if (chosen !== undefined) this.#activities.set(key, chosen, now);
     return chosen;
   }

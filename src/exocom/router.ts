@@ -45,32 +45,12 @@ export class Router {
 
   /** A message that was checked and authorized, and for which the ledger was begun. Refuses it where nobody receives it. */
   route(message: Incoming): void {
-    const { routing, requests, ledger, keepUnclaimed, now } = this.#parts;
-    const request = this.#requestOf(message);
-    if (request?.isSecurity === true) return this.#securityResponse(message, request);
+    const { routing } = this.#parts;
+    const { request } = message;
     const receivers = routing.receivers(message.name).filter((role) => role !== request?.role);
-    const roles = request === undefined ? receivers : [request.role, ...receivers];
-    if (roles.length === 0) {
-      if (routing.strict) return this.refuse(message, 'EXO_NO_RECEIVERS', texts.noReceivers(message.name));
-      if (!keepUnclaimed(message)) this.refuse(message, 'EXO_QUEUE_FULL', texts.full(message.name, 'nobody'));
-      return;
-    }
-    const { role, instance, envelope, isSecurity, at } = message;
-    const asked = {
-      role,
-      instance,
-      activityId: envelope.activityId,
-      at,
-      isSecurity,
-      asked: new Set(receivers),
-    };
-    if (!requests.add(envelope.id, asked, now())) {
-      return this.refuse(message, 'EXO_BAD_MESSAGE', 'another service has a message with this id');
-    }
-    this.#report(message, roles, request);
-    for (const receiver of receivers) this.#deliver(message, receiver, this.#envelopeFor(message, receiver));
-    if (request !== undefined) this.#reply(message, request);
-    ledger.settle(message, now());
+    if (request?.isSecurity === true) this.#securityResponse(message, request);
+    else if (request !== undefined || receivers.length > 0) this.#passOn(message, receivers, request);
+    else this.#nobody(message);
   }
 
   /** It is not passed on: a warning, its sender hears why, and it is done with. */
@@ -112,18 +92,47 @@ export class Router {
       size: 0,
       waits: true,
       redelivered: false,
+      given: () => undefined,
       settled: () => undefined,
     });
     ledger.settle(message, now());
   }
 
-  #requestOf({ envelope, role }: Incoming): Request | undefined {
-    if (envelope.responseTo === undefined) return undefined;
-    const { requests, now } = this.#parts;
-    return requests.answerable(envelope.responseTo, role, now());
+  #passOn(message: Incoming, receivers: readonly string[], request: Request | undefined): void {
+    const { requests, ledger, now } = this.#parts;
+    const { role, instance, envelope, isSecurity, at } = message;
+    const waits = request?.cancelled === false;
+    const roles = waits ? [request.role, ...receivers] : receivers;
+    const asked = { role, instance, activityId: envelope.activityId, at, isSecurity, asked: new Set(roles) };
+    const own = requests.add(envelope.id, asked, now());
+    if (own === undefined) {
+      this.refuse(message, 'EXO_BAD_MESSAGE', 'another service has a message with this id');
+      return;
+    }
+    if (roles.length > 0) this.#report(message, roles, request);
+    if (waits) this.#reply(message, request, own);
+    for (const receiver of receivers) {
+      this.#deliver(message, receiver, this.#envelopeFor(message, receiver), own);
+    }
+    this.#answered(message);
+    ledger.settle(message, now());
   }
 
-  #reply(message: Incoming, request: Request): void {
+  /** By the routes nobody ever receives it; in development mode somebody may still come. */
+  #nobody(message: Incoming): void {
+    const { routing, keepUnclaimed } = this.#parts;
+    const { name } = message;
+    if (routing.strict) this.refuse(message, 'EXO_NO_RECEIVERS', texts.noReceivers(name));
+    else if (!keepUnclaimed(message)) this.refuse(message, 'EXO_QUEUE_FULL', texts.full(name, 'nobody'));
+  }
+
+  #answered({ envelope, role, request }: Incoming): void {
+    const { last, responseTo } = envelope;
+    if (request === undefined || last !== true || responseTo === undefined) return;
+    this.#parts.requests.answered(responseTo, role, request);
+  }
+
+  #reply(message: Incoming, request: Request, own: Request): void {
     const { envelope, role } = message;
     const { responseTo } = envelope;
     const time = this.#responseTime(request);
@@ -133,9 +142,10 @@ export class Router {
       ...(responseTo !== undefined && { responseTo }),
       // The activity is the asker's own, whatever the reply says.
       activityId: request.activityId,
+      ...(envelope.last === true && { last: true }),
       ...(time !== undefined && { responseTime: time }),
     };
-    this.#deliver(message, request.role, reply, request.instance);
+    this.#deliver(message, request.role, reply, own, request.instance);
   }
 
   /** A service answers what the security role asked: nobody else hears it, and nobody decides over it. */
@@ -148,10 +158,12 @@ export class Router {
       payload: { name, payload: envelope.payload, sender: role },
       ...(envelope.responseTo !== undefined && { responseTo: envelope.responseTo }),
       activityId: request.activityId,
+      ...(envelope.last === true && { last: true }),
       isSecurity: true,
     };
     this.#report({ ...message, isSecurity: true }, [SECURITY_ROLE], request);
-    this.#deliver(message, request.role, response, request.instance);
+    this.#deliver(message, request.role, response, undefined, request.instance);
+    this.#answered(message);
     ledger.settle(message, now());
   }
 
@@ -173,7 +185,14 @@ export class Router {
     };
   }
 
-  #deliver(message: Incoming, receiver: string, envelope: DeliveredEnvelope, only?: string): void {
+  /** @param own the message as one that can be answered */
+  #deliver(
+    message: Incoming,
+    receiver: string,
+    envelope: DeliveredEnvelope,
+    own: Request | undefined,
+    only?: string,
+  ): void {
     const { ledger, dispatcher, monitor, line, now } = this.#parts;
     ledger.expect(message);
     line(consoleLine(message.role, message.envelope.name, envelope.name, receiver));
@@ -187,6 +206,7 @@ export class Router {
       size: message.size,
       waits: true,
       redelivered: false,
+      given: (instance) => own?.holders.set(receiver, instance),
       settled: (outcome) => {
         this.#settled(message, delivery, outcome);
         ledger.settle(message, now());
@@ -200,7 +220,8 @@ export class Router {
     if (delivery.redelivered) monitor.redelivered(delivery.role);
     if ('failed' in outcome)
       this.reject(message, outcome.failed, this.#reason(message, delivery, outcome.failed));
-    else if (outcome.error !== undefined) monitor.failed(message.role, message.name, delivery.role);
+    else if ('error' in outcome && outcome.error !== undefined)
+      monitor.failed(message.role, message.name, delivery.role);
   }
 
   #reason({ name }: Incoming, { role }: Delivery, code: RejectionCode): string {

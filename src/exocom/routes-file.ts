@@ -18,14 +18,19 @@ const require = createRequire(import.meta.url);
 export function loadRoutes(routes: Routes | string): Routes {
   if (typeof routes !== 'string') return checkRoutes(routes, 'routes');
   const source = `routes file '${routes}'`;
+  return checkRoutes(readDataFile(routes, source), source);
+}
+
+/** What a JSON or YAML file holds. */
+export function readDataFile(file: string, source: string): unknown {
   let text: string;
   try {
-    text = readFileSync(routes, 'utf8');
+    text = readFileSync(file, 'utf8');
   } catch (cause) {
     throw refused(source, reasonOf(cause), cause);
   }
-  const yaml = ['.yml', '.yaml'].includes(extname(routes).toLowerCase());
-  return checkRoutes(yaml ? parseYaml(text, source) : parseJson(text, source), source);
+  const yaml = ['.yml', '.yaml'].includes(extname(file).toLowerCase());
+  return yaml ? parseYaml(text, source) : parseJson(text, source);
 }
 
 /** Routes from SERVICE_DATA, which is JSON; undefined where it is not set. */
@@ -35,7 +40,6 @@ export function routesFromEnvironment(env: NodeJS.ProcessEnv): Routes | undefine
   return checkRoutes(parseJson(text, 'SERVICE_DATA'), 'SERVICE_DATA');
 }
 
-/** Also for other files of an object by role, such as that of tokens. */
 export function parseJson(text: string, source: string): unknown {
   try {
     return JSON.parse(text.replace(/^\uFEFF/, ''));
@@ -49,7 +53,7 @@ export function parseJson(text: string, source: string): unknown {
   }
 }
 
-export function parseYaml(text: string, source: string): unknown {
+function parseYaml(text: string, source: string): unknown {
   const yaml = loadYaml(source);
   try {
     // Unique keys are its default, and `maxAliasCount` keeps a small file from being a huge object.

@@ -71,9 +71,10 @@ export class SecurityGate {
       size: sizeOf(message.payload),
       waits: false,
       redelivered: false,
+      given: () => undefined,
       settled: (outcome) => {
         // Handled without an error: its answer comes as a message, or not at all.
-        if ('failed' in outcome || outcome.error !== undefined) this.#settle(id, false);
+        if (!('error' in outcome) || outcome.error !== undefined) this.#settle(id, false);
       },
     });
   }

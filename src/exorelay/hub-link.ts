@@ -20,7 +20,7 @@ import type { ResolvedRelayOptions } from './options.js';
 import type { Outbox, Outgoing } from './outbox.js';
 
 export interface HubLinkHooks {
-  registration(): Registration;
+  registration(): Omit<Registration, 'before'>;
   /** Whose replies are waited for, of messages that went out in an earlier session. */
   awaited(): AwaitedReply[];
   known(refs: readonly MessageRef[]): readonly MessageRef[];
@@ -48,6 +48,9 @@ export class HubLink {
   /** The session has taken as much as it should hold: `drain` follows. */
   #full = false;
   #registrationPlanned = false;
+  /** The hub process that the session at hand is with, and the one that this relay was registered at before. */
+  #hub: string | undefined;
+  #before: string | undefined;
 
   constructor(options: ResolvedRelayOptions, outbox: Outbox, hooks: HubLinkHooks) {
     this.#options = options;
@@ -79,13 +82,15 @@ export class HubLink {
       this.flush();
     });
     client.on('error', (error) => this.#hooks.error(error));
-    client.on('exo.hello', () => {
+    client.on('exo.hello', ({ hub }) => {
+      this.#hub = hub;
       this.#begunAnew();
       this.#register(client);
     });
     client.on('exo.registered', () => {
       if (this.#state !== 'unregistered') return;
       this.#state = 'registered';
+      this.#before = this.#hub;
       this.flush();
       this.#hooks.registered();
     });
@@ -115,7 +120,7 @@ export class HubLink {
     process.nextTick(() => {
       this.#registrationPlanned = false;
       if (this.#state === 'registered') {
-        this.#send((client) => client.send('exo.register', this.#hooks.registration()));
+        this.#send((client) => client.send('exo.register', this.#registration()));
       }
     });
   }
@@ -160,11 +165,16 @@ export class HubLink {
   }
 
   #register(client: Client<RelayContract>): void {
-    this.#send(() => client.send('exo.register', this.#hooks.registration()));
+    this.#send(() => client.send('exo.register', this.#registration()));
     const awaited = this.#hooks.awaited();
     for (let i = 0; i < awaited.length; i += MAX_AWAITED) {
       this.#send(() => client.send('exo.awaiting', awaited.slice(i, i + MAX_AWAITED)));
     }
+  }
+
+  #registration(): Registration {
+    const registration = this.#hooks.registration();
+    return this.#before === undefined ? registration : { ...registration, before: this.#before };
   }
 
   #hand(client: Client<RelayContract>, outgoing: Outgoing): void {

@@ -8,6 +8,8 @@
  *     <- exo.registered                                   online: now everything that is not accepted yet is sent, in order
  *     -> exo.message         <- exo.accepted              kept by the relay until accepted; `exo.rejected` may come before
  *     <- exo.deliver         -> exo.handled               kept by the hub until handled, whether or not the handler threw
+ *     -> exo.cancel          <- exo.cancel                the sender waits no longer: dropped, or the handler is told
+ *     -> exo.leave                                        no new messages from now on; the session closes when all has run
  *     <- exo.known (request)                              which of these has this relay begun or finished?
  *
  * A message that was sent once and is sent again (a new session, another hub process) keeps its id and carries
@@ -49,6 +51,8 @@ export interface Envelope {
   readonly auth?: unknown;
   /** The id of the message that this one answers. */
   readonly responseTo?: string;
+  /** On a reply: no further one follows. */
+  readonly last?: boolean;
   /** The id of the message in whose handler this one was sent. */
   readonly causedBy?: string;
   /** The role that sent it. Set by the hub from who authenticated; what a relay writes here is ignored. */
@@ -141,6 +145,9 @@ export interface RelayContract {
     'exo.awaiting': (awaited: readonly AwaitedReply[]) => void;
     'exo.message': (envelope: Envelope) => void;
     'exo.handled': (handled: Handled) => void;
+    /** The sender of this message waits for its replies no longer. */
+    'exo.cancel': (cancel: { readonly id: string }) => void;
+    'exo.leave': () => void;
   };
   toClient: {
     /** `hub`: the id of this hub process. */
@@ -148,6 +155,8 @@ export interface RelayContract {
     'exo.registered': () => void;
     /** The listener returns at once: what a handler does until `exo.handled` holds nothing up. */
     'exo.deliver': (envelope: DeliveredEnvelope) => void;
+    /** To an instance that has the message, or has handled it and may still reply. */
+    'exo.cancel': (ref: MessageRef) => void;
     /** It was handled by every receiver, or refused: the sender can forget it. */
     'exo.accepted': (accepted: { readonly id: string }) => void;
     'exo.rejected': (rejection: Rejection) => void;
@@ -197,6 +206,7 @@ export function readEnvelope(value: unknown): Envelope | string {
     ...(value.auth !== undefined && { auth: value.auth }),
     ...(responseTo !== undefined && { responseTo }),
     ...(causedBy !== undefined && { causedBy }),
+    ...(value.last === true && { last: true }),
     ...(value.redelivered === true && { redelivered: true }),
     ...(typeof timestamp === 'number' && { timestamp }),
   };

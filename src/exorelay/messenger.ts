@@ -8,7 +8,7 @@ import type { RequestOptions, SendOptions, Sent, StreamOptions } from './contrac
 import type { AwaitedReply, DeliveredEnvelope, Envelope, Rejection } from './message.js';
 import type { ResolvedRelayOptions } from './options.js';
 import type { Outbox, Outgoing } from './outbox.js';
-import { type PendingReply, PendingReplies } from './pending-replies.js';
+import { PendingReplies, type PendingReply } from './pending-replies.js';
 import { isPartial, rejectionError } from './rejections.js';
 import { ReplyChannel } from './reply-channel.js';
 import { snapshot } from './snapshot.js';
@@ -47,6 +47,8 @@ export interface MessengerHooks {
 const SEND_OPTIONS = ['auth', 'activityId'];
 const REQUEST_OPTIONS = [...SEND_OPTIONS, 'timeoutMs', 'signal'];
 const STREAM_OPTIONS = [...REQUEST_OPTIONS, 'until'];
+/** What an envelope weighs besides its name, payload and auth. */
+const ENVELOPE_BYTES = 120;
 /** Deadlines are looked at this often at most. */
 const TICK_MS = 5;
 
@@ -114,7 +116,7 @@ export class Messenger {
       const headers = { ...origin, ...readHeaders(options) };
       const sent: Sent = { id: randomUUID(), activityId: headers.activityId ?? randomUUID() };
       const stop = this.#abortable(sent.id, options?.signal);
-      this.#post(sent, name as string, payload, headers, {
+      const pending: PendingReply = {
         ...sent,
         name: name as string,
         idleMs: this.#timeout(options?.timeoutMs),
@@ -128,7 +130,13 @@ export class Messenger {
           stop();
           reject(error ?? timedOut(name as string));
         },
-      });
+      };
+      try {
+        this.#post(sent, name as string, payload, headers, pending);
+      } catch (error) {
+        stop();
+        throw error;
+      }
     });
   }
 
@@ -225,15 +233,15 @@ export class Messenger {
   ): void {
     const closed = this.#hooks.closedError();
     if (closed !== undefined) throw closed;
-    const { value, bytes } = snapshot({ payload, auth: headers.auth });
-    const copies = value as { payload: unknown; auth: unknown };
+    const body = snapshot(payload);
+    const auth = snapshot(headers.auth, 'auth');
     const now = this.#clock.now();
     const { causedBy, responseTo, last } = headers;
     const envelope: Envelope = {
       ...sent,
       name,
-      ...(payload !== undefined && { payload: copies.payload }),
-      ...(headers.auth !== undefined && { auth: copies.auth }),
+      ...(payload !== undefined && { payload: body.value }),
+      ...(headers.auth !== undefined && { auth: auth.value }),
       ...(causedBy !== undefined && { causedBy }),
       ...(responseTo !== undefined && { responseTo }),
       ...(last === true && { last }),
@@ -241,7 +249,7 @@ export class Messenger {
     };
     if (pending !== undefined) this.#pending.add(pending, now);
     try {
-      this.#outbox.add(envelope, bytes + name.length + 120);
+      this.#outbox.add(envelope, body.bytes + auth.bytes + name.length + ENVELOPE_BYTES);
     } catch (error) {
       this.#pending.take(sent.id);
       throw error;

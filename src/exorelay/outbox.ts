@@ -20,6 +20,8 @@ export interface OutboxLimits {
   readonly maxOutboxBytes: number;
 }
 
+/** Messages that ExoCom is handed before it has accepted them. It refuses more than 10 000. */
+const MAX_HANDED = 8_192;
 /** Above these, `drained` waits. */
 const HIGH_WATER_MESSAGES = 1_024;
 const HIGH_WATER_BYTES = 1024 * 1024;
@@ -68,8 +70,12 @@ export class Outbox {
     this.#bytes += bytes;
   }
 
-  /** The next message that waits; it counts as handed to the session from now on. */
+  /**
+   * The next message that waits; it counts as handed to the session from now on. Undefined where there is none, or where
+   * ExoCom has as many as it takes of one relay.
+   */
   take(): Outgoing | undefined {
+    if (this.#all.size - this.#waiting.size >= MAX_HANDED) return undefined;
     for (const [id, outgoing] of this.#waiting) {
       this.#waiting.delete(id);
       outgoing.handed = new AbortController();

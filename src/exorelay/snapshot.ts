@@ -18,9 +18,12 @@ const MAX_DEPTH = 512;
 const MIN_INT64 = -(2n ** 63n);
 const MAX_UINT64 = 2n ** 64n - 1n;
 
-/** @throws NyotaError `NYOTA_UNSERIALIZABLE` naming the path of what can't travel, `NYOTA_PAYLOAD_TOO_COMPLEX` */
-export function snapshot(value: unknown): Snapshot {
-  const copier = new Copier();
+/**
+ * @param root what the value is called in messages
+ * @throws NyotaError `NYOTA_UNSERIALIZABLE` naming the path of what can't travel, `NYOTA_PAYLOAD_TOO_COMPLEX`
+ */
+export function snapshot(value: unknown, root = 'payload'): Snapshot {
+  const copier = new Copier(root);
   try {
     const copy = copier.copy(value);
     return { value: copy, bytes: copier.bytes };
@@ -32,11 +35,16 @@ export function snapshot(value: unknown): Snapshot {
 
 class Copier {
   bytes = 0;
+  readonly #root: string;
   readonly #steps: string[] = [];
   readonly #ancestors: object[] = [];
 
+  constructor(root: string) {
+    this.#root = root;
+  }
+
   get path(): string {
-    return `payload${this.#steps.join('')}`;
+    return `${this.#root}${this.#steps.join('')}`;
   }
 
   copy(value: unknown): unknown {
@@ -64,7 +72,7 @@ class Copier {
   #copyObject(value: object): unknown {
     if (this.#ancestors.length >= MAX_DEPTH) {
       if (this.#ancestors.includes(value)) return this.#refuse('contains itself');
-      throw new NyotaError('NYOTA_PAYLOAD_TOO_COMPLEX', `payload nests deeper than ${MAX_DEPTH}`);
+      throw new NyotaError('NYOTA_PAYLOAD_TOO_COMPLEX', `${this.#root} nests deeper than ${MAX_DEPTH}`);
     }
     this.#ancestors.push(value);
     const copy = this.#copyKind(value);

@@ -49,11 +49,7 @@ function takeOptions(rest: unknown[]): ClientOptions {
     return {};
   }
   if (typeof first !== 'object' || first === null) {
-    throw invalidOption(
-      rest.length === 1 ? 'host' : 'onConnect',
-      'a host name, options, or a function',
-      first,
-    );
+    throw invalidOption('onConnect', 'a function, as the last argument', first);
   }
   rest.shift();
   return first;

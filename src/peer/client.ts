@@ -201,10 +201,13 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
   /** No attempt follows by itself. `connect()` may still be called, unless there is nothing to dial. */
   #stopped(error: NyotaError | undefined, said: boolean): void {
     this.#dialling = 'idle';
-    // What the other side did on purpose and by its rights is told by 'disconnect' alone.
+    // What either side did on purpose and by its rights is told by 'disconnect' alone.
     const orderly =
       error === undefined || error.code === 'NYOTA_DISCONNECTED' || error.code === 'NYOTA_SESSION_CLOSED';
-    if (said && !orderly) this.emitLifecycle('error', error);
+    if (!orderly && (said || error.retry === 'never')) {
+      this.core.sender.requests.fail(error);
+      this.emitLifecycle('error', error);
+    }
     if (!this.#canDial) this.#end();
   }
 
@@ -353,7 +356,13 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
     if (message.sessionId !== this.#id) {
       throw new NyotaError('NYOTA_PROTOCOL_ERROR', 'the server welcomed a session that is not this one');
     }
-    const diverged = this.core.diverged(message.received);
+    const diverged =
+      this.#established && !message.resumed
+        ? new NyotaError(
+            'NYOTA_DIVERGED',
+            'the server welcomed a new session where this one should be resumed',
+          )
+        : this.core.diverged(message.received);
     if (diverged !== undefined) {
       this.#sessionLost(diverged, undefined, undefined);
       throw diverged;
@@ -384,7 +393,10 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
     const error = new NyotaError('NYOTA_SESSION_LOST', `the session is over: ${reason.message}`, {
       cause: reason,
     });
-    const { uncertain } = this.core.restart(handled, error, !invalidated);
+    // Numbers that can't be are no knowledge: what was never sent can't have been handled.
+    const { ackedSeq, sentSeq } = this.core.sender.outbox;
+    const known = handled !== undefined && handled >= ackedSeq && handled <= sentSeq ? handled : undefined;
+    const { uncertain } = this.core.restart(known, error, !invalidated);
     if (invalidated) this.emitLifecycle('sessionInvalidated');
     const lost = sent === undefined ? 0 : Math.max(0, sent - received);
     const unknown = wasEstablished && sent === undefined && !invalidated;

@@ -3,6 +3,7 @@
  * A listener that throws is reported, and the others still run; an `error` nobody hears is a process warning.
  */
 import { NyotaError } from '../errors.js';
+import { isThenable } from './is-thenable.js';
 import { Listeners } from './listeners.js';
 
 export class LifecycleEmitter {
@@ -19,14 +20,19 @@ export class LifecycleEmitter {
     if (event === 'error' && listeners.length === 0) warn(args[0]);
     for (const listener of listeners) {
       try {
-        listener.apply(this.#owner, args);
+        const result = listener.apply(this.#owner, args);
+        if (isThenable(result)) result.then(undefined, (cause: unknown) => this.#failed(event, cause));
       } catch (cause) {
-        const error = listenerFailed(event, cause);
-        // A listener of 'error' that throws is not told of its own error.
-        if (event === 'error') warn(error);
-        else this.emit('error', error);
+        this.#failed(event, cause);
       }
     }
+  }
+
+  #failed(event: string, cause: unknown): void {
+    const error = listenerFailed(event, cause);
+    // A listener of 'error' that throws is not told of its own error.
+    if (event === 'error') warn(error);
+    else this.emit('error', error);
   }
 }
 

@@ -2,6 +2,7 @@
  * The listeners of the other side's events. Knows when all listeners of an event have settled, which is what an
  * acknowledgement tells; a listener that throws or rejects is reported, and the others still run.
  */
+import { isThenable } from './is-thenable.js';
 import { Listeners } from './listeners.js';
 
 /** Hears every remote event: its name first. */
@@ -54,10 +55,4 @@ export class RemoteEmitter {
       this.#report(event, error);
     }
   }
-}
-
-export function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return (
-    typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
-  );
 }

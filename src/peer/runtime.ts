@@ -17,7 +17,7 @@ import { type Role, SessionCore } from '../session/session-core.js';
 import type { Awaitable, CoreImage, SessionBatch } from '../stores/session-store.js';
 import type { Conflict } from '../sync/replica.js';
 import type { Change } from '../sync/types.js';
-import { isThenable } from './remote-emitter.js';
+import { isThenable } from './is-thenable.js';
 
 /** What a peer does for its runtime. */
 export interface RuntimeHooks {

@@ -3,18 +3,13 @@
  */
 import type { ClockTimer } from '../clock.js';
 import { NyotaError } from '../errors.js';
-import type { Connection } from '../net/connection.js';
 import { type AddressInfo, isLoopback, Listener, type SocketLike } from '../net/listener.js';
 import { invalidOption } from '../options.js';
-import { FrameType } from '../protocol/constants.js';
-import { encodeFrame } from '../protocol/frame-encoder.js';
-import type { OpenMessage } from '../protocol/messages.js';
-import { encodeWelcome } from '../protocol/messages.js';
 import { encodePrepared, prepare } from '../protocol/payload.js';
-import { announced } from '../session/agreement.js';
-import { Admission, type AdmissionHost, Refusal, unauthorized } from './admission.js';
+import { Admission, type AdmissionHost, Refusal } from './admission.js';
 import { checkEventName, checkListener } from './checks.js';
 import type { AnyContract, Args, Names, ToClient } from './contract.js';
+import { isThenable } from './is-thenable.js';
 import { LifecycleEmitter, listenerFailed, warn } from './lifecycle-emitter.js';
 import type { ServerEvents } from './lifecycle-events.js';
 import { Registry } from './registry.js';
@@ -263,7 +258,8 @@ export class Server<C = AnyContract> implements AsyncDisposable {
   #accept(socket: SocketLike, since: number): void {
     const admission = new Admission(this.#admissionHost, socket, since);
     this.#admissions.add(admission);
-    if (this.#state !== 'open') {
+    // While it drains, a session's client may come back.
+    if (this.#state === 'closed') {
       admission.refuse(new Refusal(closingError()));
     } else if (this.#admissions.size + this.#listener.handshakes > this.#options.maxUnauthenticated) {
       admission.refuse(
@@ -273,10 +269,12 @@ export class Server<C = AnyContract> implements AsyncDisposable {
   }
 
   #begun(session: Session<C>, resumed: boolean): void {
+    const failed = (cause: unknown): void => this.#lifecycle.emit('error', listenerFailed('session', cause));
     try {
-      this.#onSession?.call(this, session, resumed);
+      const result: unknown = this.#onSession?.call(this, session, resumed);
+      if (isThenable(result)) result.then(undefined, failed);
     } catch (cause) {
-      this.#lifecycle.emit('error', listenerFailed('session', cause));
+      failed(cause);
     }
     this.#lifecycle.emit('session', session, resumed);
   }

@@ -215,8 +215,10 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
   async finish(reason: NyotaError, before?: () => Promise<void>): Promise<void> {
     if (this.#state === 'dead') return;
     const { sender } = this.core;
+    // One whose client is cut meanwhile is waited for; one that was alone already is not.
+    const wasAlone = !this.connected;
     await this.untilQuiet(
-      () => !this.connected || this.#state === 'dead' || (this.core.quiet && sender.requests.size === 0),
+      () => wasAlone || this.#state === 'dead' || (this.core.quiet && sender.requests.size === 0),
     );
     await before?.();
     const connection = this.runtime.connection;

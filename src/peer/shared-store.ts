@@ -8,7 +8,7 @@ import { decodePayload, encodePayload } from '../protocol/payload.js';
 import type { SessionCore } from '../session/session-core.js';
 import type { CompareAndSetResult } from '../session/store-endpoint.js';
 import { compilePattern } from '../sync/pattern.js';
-import { type Change, checkKey, SESSION_ID_KEY } from '../sync/types.js';
+import { type Change, checkKey, type DeleteOp, SESSION_ID_KEY, type SetOp } from '../sync/types.js';
 import type { Names } from './contract.js';
 import { listenerFailed } from './lifecycle-emitter.js';
 
@@ -68,13 +68,14 @@ export class SharedStore<State = Record<string, unknown>> {
   /** Each entry of an object. All are checked before the first is written. */
   setAll(values: Partial<State>): void {
     const entries = Object.entries(values as Record<string, unknown>);
-    const ops = entries.map(([key, value]) => {
+    const ops = entries.map(([key, value]): SetOp | DeleteOp => {
       checkKey(key);
-      return { key, bytes: value === undefined ? undefined : this.#encode(key, value) };
+      return value === undefined
+        ? { kind: 'delete', key }
+        : { kind: 'set', key, bytes: this.#encode(key, value) };
     });
-    for (const { key, bytes } of ops) {
-      this.#core.store.write(bytes === undefined ? { kind: 'delete', key } : { kind: 'set', key, bytes });
-    }
+    this.#core.store.checkAll(ops);
+    for (const op of ops) this.#core.store.write(op);
   }
 
   /** True where there was something to delete. */
@@ -211,7 +212,7 @@ export class SharedStore<State = Record<string, unknown>> {
   }
 
   #encode(key: string, value: unknown): Buffer {
-    return Buffer.from(encodePayload(value, this.#core.limits, `the value of '${key}'`));
+    return Buffer.from(encodePayload(value, this.#core.sender.payloadLimits, `the value of '${key}'`));
   }
 
   #decode(bytes: Buffer): unknown {

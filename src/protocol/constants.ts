@@ -55,6 +55,10 @@ export const Flag = {
   OPTIONAL: 0x40,
 } as const;
 
+/** What a peer accepts at the least: with less, not even an error could be told. */
+export const MIN_FRAME_BYTES = 1024;
+export const MIN_DEPTH = 4;
+export const MIN_VALUES = 64;
 /** Largest `maxFrameBytes` that may be agreed on. */
 export const MAX_FRAME_BYTES_LIMIT = 16 * 1024 * 1024;
 /** What a frame before WELCOME may be at most: OPEN carries credentials, nothing large. */

@@ -3,7 +3,7 @@
  * field. Pure. Texts hold no bytes of the wire, except through `printable`.
  */
 import { type ErrorCode, isErrorCode, NyotaError, printable } from '../errors.js';
-import { MAX_KEY_BYTES, MAX_U32, MAX_U48 } from './constants.js';
+import { MAX_KEY_BYTES, MAX_U32, MAX_U48, MIN_DEPTH, MIN_FRAME_BYTES, MIN_VALUES } from './constants.js';
 import { encodePrepared } from './packer.js';
 
 /** What one side announces in the handshake, and holds the other to. */
@@ -118,9 +118,10 @@ export function limitsOf(value: unknown, message: string): WireLimits {
     maxValues: u32(value[2], message, 'maxValues'),
     pingIntervalMs: u32(value[3], message, 'pingIntervalMs'),
   };
-  if (limits.maxFrameBytes === 0) wrongField(message, 'maxFrameBytes', 'above 0');
-  if (limits.maxDepth === 0) wrongField(message, 'maxDepth', 'above 0');
-  if (limits.maxValues === 0) wrongField(message, 'maxValues', 'above 0');
+  if (limits.maxFrameBytes < MIN_FRAME_BYTES)
+    wrongField(message, 'maxFrameBytes', `at least ${MIN_FRAME_BYTES}`);
+  if (limits.maxDepth < MIN_DEPTH) wrongField(message, 'maxDepth', `at least ${MIN_DEPTH}`);
+  if (limits.maxValues < MIN_VALUES) wrongField(message, 'maxValues', `at least ${MIN_VALUES}`);
   return limits;
 }
 

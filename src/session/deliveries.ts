@@ -127,7 +127,8 @@ export class Deliveries {
   }
 
   fail(error: NyotaError): void {
-    for (const delivery of [...this.#bySeq.values()]) this.#finish(delivery, error);
+    // One by one: a callback may abort another, which is finished then.
+    for (const [, delivery] of this.#bySeq) this.#finish(delivery, error);
   }
 
   #giveUp(delivery: Delivery, error: NyotaError): void {

@@ -18,7 +18,7 @@ import { IncomingRequests, type RunningRequest } from './incoming-requests.js';
 import type { InboundState } from './persisted.js';
 import type { SessionActions } from './session-actions.js';
 import type { SessionCounters } from './session-counters.js';
-import { parseStoreFrame, type StoreFrame } from './store-frames.js';
+import { isStoreFrame, parseStoreFrame, type StoreFrame } from './store-frames.js';
 
 /** A frame as the decoder shows it; valid during the call only. */
 export interface FrameView {
@@ -121,10 +121,14 @@ export class Dispatcher {
     }
     const body = this.#decode(frame);
     const bytes = frame.end - frame.start;
+    const holds = this.#blocked && !this.#mayOvertake(type);
+    const forStore = isStoreFrame(type) && !holds && !inbox.wasSettled(seq);
+    // The store checks a frame against its own state: one that it refuses was never received.
+    if (forStore) this.#host.storeFrame(body as StoreFrame, seq);
     inbox.accept(seq, bytes, (frame.flags & Flag.ACK_NOW) !== 0, now);
     this.#counters.received++;
-    if (inbox.wasSettled(seq)) return;
-    if (this.#blocked && !this.#mayOvertake(type)) {
+    if (forStore || inbox.wasSettled(seq)) return;
+    if (holds) {
       inbox.open(seq, Number.POSITIVE_INFINITY, undefined);
       this.#held.push({ seq, type, body, bytes });
       this.#heldBytes += bytes;

@@ -13,6 +13,7 @@ export class FloodMeter {
   readonly #allowed: number;
   #windowStart = Number.NEGATIVE_INFINITY;
   #count = 0;
+  #credit = 0;
 
   /**
    * @param ownPingIntervalMs how often this side pings: each of its pings is answered with a pong
@@ -24,11 +25,20 @@ export class FloodMeter {
     this.#allowed = MAX_CONTROL_FRAMES_PER_SECOND + Math.ceil(WINDOW_MS / ownPingIntervalMs + theirs);
   }
 
+  /** This side did not read for so long: what came meanwhile arrives at once, and is no flood. */
+  credit(ms: number): void {
+    this.#credit += Math.ceil((ms / WINDOW_MS) * this.#allowed);
+  }
+
   /** Throws `NYOTA_CONTROL_FLOOD` for one too many. */
   count(now: number): void {
     if (now - this.#windowStart >= WINDOW_MS) {
       this.#windowStart = now;
       this.#count = 0;
+    }
+    if (this.#credit > 0) {
+      this.#credit--;
+      return;
     }
     if (++this.#count <= this.#allowed) return;
     throw new NyotaError('NYOTA_CONTROL_FLOOD', `more than ${this.#allowed} control frames in a second`);

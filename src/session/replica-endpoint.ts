@@ -22,6 +22,7 @@ import {
   type StoreEndpoint,
   type StoreHost,
   type StoreStep,
+  sizeOf,
   toWriteOp,
   wrongSide,
 } from './store-endpoint.js';
@@ -146,6 +147,17 @@ export class ReplicaEndpoint implements StoreEndpoint {
 
   get firstPendingSeq(): number | undefined {
     return this.#replica.firstPendingSeq;
+  }
+
+  withdrawn(seq: number, error: NyotaError): void {
+    const { changes, conflicts } = this.#replica.withdraw(seq, error);
+    this.#host.changed(changes, false);
+    this.#host.conflicted(conflicts);
+  }
+
+  checkAll(ops: readonly WriteOp[]): void {
+    this.#replica.checkAll(ops);
+    this.#host.assertRoom(sizeOf(ops));
   }
 
   flush(): void {}

@@ -5,13 +5,19 @@
  * An encode that fails uses up no sequence number, and a refused message leaves nothing behind: all that can
  * throw comes before the first change (DESIGN.md, rule 11).
  */
-import { isErrorCode, NyotaError, printable } from '../errors.js';
+import { isErrorCode, isRetry, NyotaError, printable } from '../errors.js';
 import { describeValue, type Limits } from '../options.js';
-import { Flag, FrameType, LENGTH_BYTES, SEQUENCED_HEADER_BYTES } from '../protocol/constants.js';
+import {
+  Flag,
+  FrameType,
+  LENGTH_BYTES,
+  MIN_FRAME_BYTES,
+  SEQUENCED_HEADER_BYTES,
+} from '../protocol/constants.js';
 import { encodeFrame } from '../protocol/frame-encoder.js';
 import type { WireLimits } from '../protocol/messages.js';
 import { encodePrepared, prepare } from '../protocol/payload.js';
-import { scanPayload } from '../protocol/scan.js';
+import { type PayloadLimits, scanPayload } from '../protocol/scan.js';
 import { type SendLimits, sendLimits } from './agreement.js';
 import { Deliveries, type DeliveryOptions } from './deliveries.js';
 import { Outbox } from './outbox.js';
@@ -23,6 +29,8 @@ import type { SessionCounters } from './session-counters.js';
 const EVENT_VALUES = 2;
 const REQUEST_VALUES = 4;
 const REPLY_VALUES = 3;
+/** A body that fits whatever was agreed. */
+const SURE_BYTES = MIN_FRAME_BYTES - SEQUENCED_HEADER_BYTES;
 
 /** What of the old session's messages has an unknown fate, and what went along into the new one. */
 export interface Carried {
@@ -41,6 +49,8 @@ export class Sender {
   readonly #limits: Limits;
   readonly #actions: SessionActions;
   readonly #counters: SessionCounters;
+  /** A write to the shared store can never be sent. */
+  readonly #storeWriteRefused: (seq: number, error: NyotaError) => void;
   readonly outbox: Outbox;
   readonly deliveries: Deliveries;
   readonly requests = new OutgoingRequests();
@@ -49,10 +59,16 @@ export class Sender {
   #volatile: Buffer[] = [];
   #volatileBytes = 0;
 
-  constructor(limits: Limits, actions: SessionActions, counters: SessionCounters) {
+  constructor(
+    limits: Limits,
+    actions: SessionActions,
+    counters: SessionCounters,
+    storeWriteRefused: (seq: number, error: NyotaError) => void,
+  ) {
     this.#limits = limits;
     this.#actions = actions;
     this.#counters = counters;
+    this.#storeWriteRefused = storeWriteRefused;
     this.outbox = new Outbox(limits);
     this.deliveries = new Deliveries(this.outbox);
     this.#sendLimits = sendLimits(limits);
@@ -149,6 +165,10 @@ export class Sender {
         false,
         this.#prepare(briefError(ok ? error : value), 'reply', REPLY_VALUES),
       ]);
+      if (body.length > SURE_BYTES) {
+        const brief = new Error('the handler failed, and its error is too large to be sent');
+        body = encodePrepared([id, false, this.#prepare(brief, 'reply', REPLY_VALUES)]);
+      }
     }
     this.append(FrameType.REPLY, 0, body);
   }
@@ -191,6 +211,11 @@ export class Sender {
     return true;
   }
 
+  /** What a payload may be: never more than either side accepts. */
+  get payloadLimits(): PayloadLimits {
+    return this.#sendLimits.payload;
+  }
+
   /** The next volatile piece; they go out behind what is reliable. */
   takeVolatile(): Buffer | undefined {
     if (this.#volatile.length === 0) return undefined;
@@ -219,12 +244,12 @@ export class Sender {
       after.payload.maxDepth >= before.payload.maxDepth &&
       after.payload.maxValues >= before.payload.maxValues;
     if (sameOrMore) return;
-    const refused: Array<{ seq: number; error: NyotaError }> = [];
+    const refused: Array<{ seq: number; type: number; error: NyotaError }> = [];
     this.outbox.forEachUnsent((seq, frame) => {
       const error = this.#refusal(frame);
-      if (error !== undefined) refused.push({ seq, error });
+      if (error !== undefined) refused.push({ seq, type: frame[LENGTH_BYTES] ?? 0, error });
     });
-    for (const { seq, error } of refused) this.#takeBack(seq, error);
+    for (const { seq, type, error } of refused) this.#takeBack(seq, type, error);
   }
 
   /**
@@ -249,7 +274,8 @@ export class Sender {
         if (type === FrameType.REQUEST && !waiting.has(seq)) return;
         const flags = (frame[LENGTH_BYTES + 1] ?? 0) & ~Flag.SEQ;
         kept.push({ seq, type, flags, body: Buffer.from(frame.subarray(SEQUENCED_HEADER_BYTES)) });
-      } else if (handled === undefined && seq > acked) {
+      } else if (handled === undefined && seq > acked && (type === FrameType.EVENT || waiting.has(seq))) {
+        // An answered request is nothing that anybody wonders about.
         uncertain++;
       }
     });
@@ -341,10 +367,11 @@ export class Sender {
     }
   }
 
-  #takeBack(seq: number, error: NyotaError): void {
+  #takeBack(seq: number, type: number, error: NyotaError): void {
     const request = this.requests.find(seq);
     if (!this.deliveries.withdraw(seq, error)) return;
     if (request !== undefined) this.requests.take(request.id)?.settle(error);
+    else if (type === FrameType.KV_OP) this.#storeWriteRefused(seq, error);
     else this.#actions.report(error);
   }
 }
@@ -378,6 +405,22 @@ function briefError(error: unknown): Error {
 /** An error from the wire; one of nyota's own codes becomes a NyotaError again. */
 function asLocalError(value: unknown): Error {
   if (!(value instanceof Error)) return new Error('the handler failed', { cause: value });
-  const code: unknown = (value as { code?: unknown }).code;
-  return value.name === 'NyotaError' && isErrorCode(code) ? new NyotaError(code, value.message) : value;
+  const { code, retry, retryAfterMs } = value as { code?: unknown; retry?: unknown; retryAfterMs?: unknown };
+  if (value.name !== 'NyotaError' || !isErrorCode(code)) return value;
+  const error = new NyotaError(code, value.message, {
+    ...('cause' in value ? { cause: value.cause } : {}),
+    ...(isRetry(retry) ? { retry } : {}),
+    ...(typeof retryAfterMs === 'number' ? { retryAfterMs } : {}),
+  });
+  // What the handler's side put on it besides.
+  for (const [name, own] of Object.entries(value)) {
+    if (!Object.hasOwn(error, name))
+      Object.defineProperty(error, name, {
+        value: own,
+        enumerable: true,
+        writable: true,
+        configurable: true,
+      });
+  }
+  return error;
 }

@@ -13,6 +13,7 @@ import {
   type StoreEndpoint,
   type StoreHost,
   type StoreStep,
+  sizeOf,
   toWriteOp,
   wrongSide,
 } from './store-endpoint.js';
@@ -104,6 +105,14 @@ export class SequencerEndpoint implements StoreEndpoint {
       }),
     );
     this.#acceptedSeq = 0;
+  }
+
+  /** Only a client queues writes before it knows what the other side accepts. */
+  withdrawn(): void {}
+
+  checkAll(ops: readonly WriteOp[]): void {
+    this.#sequencer.checkAll(ops);
+    this.#host.assertRoom(sizeOf(ops));
   }
 
   flush(): void {

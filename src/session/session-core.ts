@@ -47,6 +47,8 @@ interface Attachment {
   readonly replayUpTo: number;
   /** The other side said that it does not read for now. */
   peerPaused: boolean;
+  /** When reading was last stopped or started. */
+  readingSince: number;
 }
 
 const DETACHED: CoreState = { is: 'detached' };
@@ -69,7 +71,9 @@ export class SessionCore {
   constructor(role: Role, limits: Limits, actions: SessionActions) {
     this.limits = limits;
     this.#actions = actions;
-    this.sender = new Sender(limits, actions, this.counters);
+    this.sender = new Sender(limits, actions, this.counters, (seq, error) =>
+      this.store.withdrawn(seq, error),
+    );
     this.dispatcher = new Dispatcher(limits, actions, this.#dispatcherHost(), this.counters);
     const host = this.#storeHost();
     this.store = role === 'server' ? new SequencerEndpoint(host) : new ReplicaEndpoint(host);
@@ -142,6 +146,7 @@ export class SessionCore {
       control: [],
       replayUpTo,
       peerPaused: false,
+      readingSince: now,
     };
     this.#state = { is: 'attached', generation: ++this.#generation };
     if (!this.dispatcher.reading) {
@@ -455,6 +460,8 @@ export class SessionCore {
         const attachment = this.#attachment;
         if (attachment === undefined) return;
         const now = this.#actions.now();
+        if (reading) attachment.flood.credit(now - attachment.readingSince);
+        attachment.readingSince = now;
         attachment.heartbeat.setReading(reading, attachment.pingIntervalMs, now);
         this.#actions.setReading(reading);
         this.#actions.rearm();

@@ -38,6 +38,10 @@ export interface StoreEndpoint {
   whenSynced(fn: (error?: NyotaError) => void): void;
   /** A frame of the store's. */
   receive(frame: StoreFrame, seq: number): void;
+  /** The frame of a write of this side's was taken back: it can never be sent. */
+  withdrawn(seq: number, error: NyotaError): void;
+  /** Throws what makes any of the writes impossible, before the first is made. */
+  checkAll(ops: readonly WriteOp[]): void;
   /** Sends what has been decided and not told yet: at the end of every chunk, and before anything that depends on it. */
   flush(): void;
   acknowledged(seq: number): void;
@@ -73,4 +77,11 @@ export function toWriteOp(message: KvOpMessage): WriteOp {
   }
   if (kind === 'set' && bytes !== undefined) return { kind, key, bytes, ...ttl };
   return { kind: 'delete', key };
+}
+
+/** About the bytes that the writes take in the outbox. */
+export function sizeOf(ops: readonly WriteOp[]): number {
+  let bytes = 0;
+  for (const op of ops) bytes += op.key.length + 64 + ('bytes' in op ? (op.bytes?.length ?? 0) : 0);
+  return bytes;
 }

@@ -17,6 +17,10 @@ export type StoreFrame =
   | { readonly type: typeof FrameType.KV_DELTA; readonly message: KvDeltaMessage }
   | { readonly type: typeof FrameType.KV_RESULT; readonly message: KvResultMessage };
 
+export function isStoreFrame(type: number): boolean {
+  return type === FrameType.KV_OP || type === FrameType.KV_DELTA || type === FrameType.KV_RESULT;
+}
+
 /** @throws NyotaError `NYOTA_PROTOCOL_ERROR` or `NYOTA_PAYLOAD_REFUSED` */
 export function parseStoreFrame(type: number, body: unknown, limits: PayloadLimits): StoreFrame {
   if (type === FrameType.KV_OP) {

@@ -88,6 +88,33 @@ export class PendingOps {
     if (key.count === 0) this.#keys?.delete(head.op.key);
   }
 
+  find(seq: number): PendingOp | undefined {
+    for (let op = this.#head; op !== undefined; op = op.next) if (op.seq === seq) return op;
+    return undefined;
+  }
+
+  /** Takes one out, wherever it is: on the rare occasion that its frame was taken back. Looks at all. */
+  remove(gone: PendingOp): void {
+    if (gone === this.#head) {
+      this.shift();
+      return;
+    }
+    let shown: PendingOp | undefined;
+    for (let op = this.#head; op !== undefined; op = op.next) {
+      if (op.next === gone) {
+        op.next = gone.next;
+        if (gone.next === undefined) this.#tail = op;
+        this.#size--;
+      }
+      if (op !== gone && op.op.key === gone.op.key && op.op.kind !== 'compare-and-set') shown = op;
+    }
+    const key = this.#keys?.get(gone.op.key);
+    if (key === undefined) return;
+    key.count--;
+    key.shown = shown;
+    if (key.count === 0) this.#keys?.delete(gone.op.key);
+  }
+
   clear(): void {
     this.#head = undefined;
     this.#tail = undefined;

@@ -125,6 +125,15 @@ export class Replica {
     if (bytesOf(op) !== undefined && !this.has(op.key)) checkKeyCount(op.key, this.#size, this.#limits);
   }
 
+  /** The same for several, made one after the other. */
+  checkAll(ops: readonly WriteOp[]): void {
+    let keys = this.#size;
+    for (const op of ops) {
+      checkOp(op, this.#limits);
+      if (bytesOf(op) !== undefined && !this.has(op.key)) checkKeyCount(op.key, keys++, this.#limits);
+    }
+  }
+
   /**
    * A write that was put in the outbox as frame `seq`. The value is copied. A set or delete shows at once, a
    * compare-and-set once it is accepted.
@@ -149,9 +158,11 @@ export class Replica {
   /**
    * A change on the server's side. The value is copied. One that is older than what is known of its key is ignored.
    * @returns the visible changes: none where a pending write hides it
+   * @throws NyotaError `NYOTA_PROTOCOL_ERROR` for one that takes the store over its limits: an honest server's own are the same
    */
   delta(change: Change): Change[] {
     const { key } = change;
+    this.#checkServer(key, change.bytes);
     const before = this.#visible(key);
     if (
       change.revision >
@@ -184,6 +195,24 @@ export class Replica {
       if (refusal !== undefined && head.seq === upToSeq) this.#refuse(head, refusal, conflicts);
       else this.#accept(head, next++);
     }
+    this.#callbacks.run(this.#isIdle);
+    return { changes: this.#take(), conflicts };
+  }
+
+  /**
+   * A write whose frame was taken back unsent: the server never hears of it, and what it showed is rolled back.
+   * @returns what `result` returns; nothing where no such write is pending
+   */
+  withdraw(seq: number, error: NyotaError): { changes: Change[]; conflicts: Conflict[] } {
+    const op = this.#pending.find(seq);
+    if (op === undefined) return { changes: [], conflicts: [] };
+    const { key } = op.op;
+    const before = this.#visible(key);
+    const conflicts: Conflict[] = [];
+    if (op.op.kind !== 'compare-and-set') {
+      conflicts.push({ key, attempted: bytesOf(op.op), current: this.#confirmed.get(key), error });
+    }
+    this.#leave(op, before, { accepted: false, error });
     this.#callbacks.run(this.#isIdle);
     return { changes: this.#take(), conflicts };
   }
@@ -283,11 +312,21 @@ export class Replica {
     this.#leave(head, before, { accepted: false, error });
   }
 
+  /** The server's limits are the same as ours: one that goes over them is not honest, and may not fill our memory. */
+  #checkServer(key: string, bytes: Buffer | undefined): void {
+    if (bytes === undefined) return;
+    const { maxKeys, maxValueBytes, maxStoreBytes } = this.#limits;
+    const keys = this.#confirmed.size + (this.#confirmed.has(key) ? 0 : 1);
+    const total = this.#confirmed.bytesWith(key, bytes.length);
+    if (bytes.length <= maxValueBytes && keys <= maxKeys && total <= maxStoreBytes) return;
+    throw new NyotaError('NYOTA_PROTOCOL_ERROR', 'the server takes the shared store over its limits');
+  }
+
   /** Takes an answered write off the queue, once what was confirmed with it is in place. */
   #leave(head: PendingOp, before: Buffer | undefined, result: OpResult): void {
     const { key } = head.op;
     const revision = this.#knownRevision(key);
-    this.#pending.shift();
+    this.#pending.remove(head);
     if (this.#pending.key(key) === undefined) this.#buryIfDeleted(key, revision);
     this.#note(key, before, revision);
     const { onResult } = head;

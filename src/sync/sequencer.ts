@@ -71,6 +71,19 @@ export class Sequencer {
     return this.#commit(op);
   }
 
+  /**
+   * Throws what would make any of these writes of the server's own fail, were they made one after the other.
+   * @throws NyotaError as `write`
+   */
+  checkAll(ops: readonly WriteOp[]): void {
+    let keys = this.#entries.size;
+    for (const op of ops) {
+      checkOp(op, this.#limits);
+      this.#checkRoom(op);
+      if (op.kind !== 'delete' && !this.#entries.has(op.key)) checkKeyCount(op.key, keys++, this.#limits);
+    }
+  }
+
   /** A client's write. What is wrong with it is its refusal, never a throw; a refused write uses no revision. */
   apply(op: WriteOp): ApplyResult {
     try {

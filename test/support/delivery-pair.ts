@@ -192,10 +192,7 @@ export function watchSessions(client: Client) {
 }
 
 /** Keeps the first argument of every `event`. */
-export function collect<T = number>(
-  peer: Pick<Client, 'on'> | Pick<Session, 'on'>,
-  event: string,
-): T[] {
+export function collect<T = number>(peer: Pick<Client, 'on'> | Pick<Session, 'on'>, event: string): T[] {
   const values: T[] = [];
   (peer as Client).on(event, (value: T) => {
     values.push(value);

@@ -2,7 +2,7 @@
  * One side of the storm: sends numbered events as fast as backpressure lets it, with requests, acknowledged events and
  * store writes among them, and notes everything that it hears.
  */
-import type { Client, Session } from '../../src/index.js';
+import type { Client, NyotaError, Session } from '../../src/index.js';
 import { once } from './delivery-wait.js';
 
 export interface StormSide {
@@ -65,7 +65,7 @@ export function stormSide(peer: Client | Session, options: StormOptions): StormS
   const sendEvent = (number: number): boolean => {
     const payload = 'p'.repeat(Math.floor(random() * 80));
     if (number % ACK_EVERY !== 0) return side.send('event', number, payload);
-    return side.send('event', number, payload, (error) => {
+    return side.send('event', number, payload, (error?: NyotaError) => {
       if (error === undefined) acked.push(number);
       else ackErrors.push(error);
     });

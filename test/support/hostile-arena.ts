@@ -205,10 +205,7 @@ export class Patient {
     client.on('error', (error) => told.add({ what: 'error', code: error.code, info: error }));
     client.on('session', (info) => told.add({ what: 'session', code: info.reason?.code, info }));
     client.on('gap', (gap) => told.add({ what: 'gap', code: gap.reason.code, info: gap }));
-    client.on('reconnecting', (info) => {
-      const { error } = info as { error?: NyotaError };
-      told.add({ what: 'reconnecting', code: error?.code, info });
-    });
+    client.on('reconnecting', (info) => told.add({ what: 'reconnecting', code: info.error?.code, info }));
     client.onAny((event, ...args) => {
       this.dispatched.push([event, ...args]);
     });

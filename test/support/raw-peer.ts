@@ -121,10 +121,17 @@ export function ack(seq: number): Buffer {
 
 /** By hand, not by `encodeOpen`: what is announced in it must be free to make no sense. */
 export function open(message: Partial<OpenMessage> = {}): Buffer {
-  const { features = 0, secret = randomBytes(32), resume = false, received = 0, auth = null } = message;
+  const {
+    features = 0,
+    secret = randomBytes(32),
+    resume = false,
+    received = 0,
+    sent = 0,
+    auth = null,
+  } = message;
   const { maxFrameBytes, maxDepth, maxValues, pingIntervalMs } = message.limits ?? LIMITS;
   const limits = [maxFrameBytes, maxDepth, maxValues, pingIntervalMs];
-  return frame(FrameType.OPEN, {}, body(features, secret, resume, received, limits, auth));
+  return frame(FrameType.OPEN, {}, body(features, secret, resume, received, limits, auth, sent));
 }
 
 export function reject(message: Partial<RejectMessage> & Pick<RejectMessage, 'code' | 'retry'>): Buffer {
@@ -247,12 +254,13 @@ export class RawServer {
   readonly #server: net.Server;
   readonly #peers = new Arrivals<RawPeer>('connection');
 
-  private constructor() {
-    this.#server = net.createServer((socket) => this.#peers.add(new RawPeer(socket)));
+  private constructor(speaks: boolean) {
+    this.#server = net.createServer((socket) => this.#peers.add(new RawPeer(socket, speaks)));
   }
 
-  static listen(): Promise<RawServer> {
-    const raw = new RawServer();
+  /** @param speaks false: what arrives is counted, not decoded */
+  static listen(speaks = true): Promise<RawServer> {
+    const raw = new RawServer(speaks);
     return new Promise((resolve) => raw.#server.listen(0, '127.0.0.1', () => resolve(raw)));
   }
 

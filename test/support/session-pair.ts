@@ -6,7 +6,7 @@
  *
  * Nothing happens by itself: bytes move with `deliver` and `settle`, time with `advance`.
  */
-import type { NyotaError } from '../../src/errors.js';
+import { NyotaError } from '../../src/errors.js';
 import type { LimitOptions } from '../../src/options.js';
 import { FrameType } from '../../src/protocol/constants.js';
 import { encodeFrame } from '../../src/protocol/frame-encoder.js';
@@ -14,6 +14,7 @@ import { encodeOpen, encodeWelcome, parseOpen, parseWelcome } from '../../src/pr
 import { decodePayload } from '../../src/protocol/payload.js';
 import { announced } from '../../src/session/agreement.js';
 import { SECRET_BYTES } from '../../src/session/credentials.js';
+import type { Carried } from '../../src/session/sender.js';
 import type { Role } from '../../src/session/session-core.js';
 import { SessionLane } from './session-lane.js';
 import { microtasks, SessionSide, type SideWorld } from './session-side.js';
@@ -38,9 +39,10 @@ const MAX_ROUNDS = 20_000;
 
 export class SessionPair implements SideWorld {
   readonly client: SessionSide;
-  readonly server: SessionSide;
+  server: SessionSide;
   /** Why connections were broken off, other than by the test. */
   readonly failures: Array<{ role: Role; error: NyotaError }> = [];
+  readonly #options: PairOptions;
   readonly #laneBytes: number;
   readonly #ends: { client: End | undefined; server: End | undefined } = {
     client: undefined,
@@ -50,6 +52,7 @@ export class SessionPair implements SideWorld {
   #established = false;
 
   constructor(options: PairOptions = {}) {
+    this.#options = options;
     this.client = new SessionSide('client', options.client ?? {}, this);
     this.server = new SessionSide('server', options.server ?? {}, this);
     this.#laneBytes = options.laneBytes ?? 64 * 1024;
@@ -104,6 +107,21 @@ export class SessionPair implements SideWorld {
       const { generation } = end;
       this.#ends[role] = { generation, inward: new SessionLane(1), outward: new SessionLane(1) };
     }
+  }
+
+  /**
+   * The server loses the session, and the client begins another with what was never handled; `connect` is next.
+   *
+   * @param handled up to where the client is told that the server had dispatched; undefined: nobody knows
+   * @param carryStore false: the server forgot the session on purpose
+   */
+  loseSession(handled: number | undefined, carryStore = true): Carried {
+    this.cut();
+    this.server.core.end(new NyotaError('NYOTA_CLOSED', 'the server lost the session'));
+    this.server = new SessionSide('server', this.#options.server ?? {}, this);
+    this.#established = false;
+    const error = new NyotaError('NYOTA_SESSION_LOST', 'the session is over');
+    return this.client.core.restart(handled, error, carryStore);
   }
 
   /** Bytes on their way to a side. */

@@ -18,6 +18,7 @@ const open: messages.OpenMessage = {
   received: 2 ** 40,
   limits: WIRE,
   auth: { user: 'x', since: new Date(1), roles: new Set(['a']) },
+  sent: 2 ** 41,
 };
 const close: messages.CloseMessage = {
   code: 'NYOTA_TAKEN_OVER',
@@ -188,8 +189,8 @@ describe('REJECT and CLOSE from the wire', () => {
 
 describe('a wrong field is named', () => {
   const good: Record<string, [(value: unknown) => unknown, unknown[]]> = {
-    OPEN: [messages.parseOpen, [0, SECRET, false, 0, [1, 1, 1, 0], null]],
-    WELCOME: [messages.parseWelcome, [0, 'id', false, 0, [1, 1, 1, 0]]],
+    OPEN: [messages.parseOpen, [0, SECRET, false, 0, [1024, 4, 64, 0], null, 0]],
+    WELCOME: [messages.parseWelcome, [0, 'id', false, 0, [1024, 4, 64, 0]]],
     REJECT: [messages.parseReject, ['NYOTA_CLOSED', 'm', 'never', null, null, null]],
     CLOSE: [messages.parseClose, ['NYOTA_CLOSED', 'm', 'never', null]],
     GOAWAY: [messages.parseGoaway, [0, []]],
@@ -225,36 +226,36 @@ describe('a wrong field is named', () => {
     [
       'a short secret',
       messages.parseOpen,
-      [0, Buffer.alloc(31), false, 0, [1, 1, 1, 0], null],
+      [0, Buffer.alloc(31), false, 0, [1024, 4, 64, 0], null, 0],
       /OPEN: secret/,
     ],
     [
       'a secret that is no Buffer',
       messages.parseOpen,
-      [0, new Uint8Array(32), false, 0, [1, 1, 1, 0], null],
+      [0, new Uint8Array(32), false, 0, [1024, 4, 64, 0], null, 0],
       /OPEN: secret/,
     ],
     [
       'features above 32 bits',
       messages.parseOpen,
-      [2 ** 32, SECRET, false, 0, [1, 1, 1, 0], null],
+      [2 ** 32, SECRET, false, 0, [1024, 4, 64, 0], null, 0],
       /OPEN: features/,
     ],
-    ['a negative count', messages.parseOpen, [0, SECRET, false, -1, [1, 1, 1, 0], null], /OPEN: received/],
-    ['a bigint count', messages.parseOpen, [0, SECRET, false, 1n, [1, 1, 1, 0], null], /OPEN: received/],
-    ['limits of three', messages.parseOpen, [0, SECRET, false, 0, [1, 1, 1], null], /OPEN: limits/],
-    ['a limit of 0', messages.parseOpen, [0, SECRET, false, 0, [0, 1, 1, 0], null], /OPEN: maxFrameBytes/],
-    ['an empty session id', messages.parseWelcome, [0, '', false, 0, [1, 1, 1, 0]], /WELCOME: sessionId/],
+    ['a negative count', messages.parseOpen, [0, SECRET, false, -1, [1024, 4, 64, 0], null, 0], /OPEN: received/],
+    ['a bigint count', messages.parseOpen, [0, SECRET, false, 1n, [1024, 4, 64, 0], null, 0], /OPEN: received/],
+    ['limits of three', messages.parseOpen, [0, SECRET, false, 0, [1024, 4, 64], null, 0], /OPEN: limits/],
+    ['a limit of 0', messages.parseOpen, [0, SECRET, false, 0, [0, 4, 64, 0], null, 0], /OPEN: maxFrameBytes/],
+    ['an empty session id', messages.parseWelcome, [0, '', false, 0, [1024, 4, 64, 0]], /WELCOME: sessionId/],
     [
       'a long session id',
       messages.parseWelcome,
-      [0, 'x'.repeat(129), false, 0, [1, 1, 1, 0]],
+      [0, 'x'.repeat(129), false, 0, [1024, 4, 64, 0]],
       /WELCOME: sessionId/,
     ],
     [
       'an ack above 48 bits',
       messages.parseWelcome,
-      [0, 'x', false, 2 ** 48, [1, 1, 1, 0]],
+      [0, 'x', false, 2 ** 48, [1024, 4, 64, 0]],
       /WELCOME: received/,
     ],
     ['a fraction', messages.parsePong, [1.5], /PONG: id/],

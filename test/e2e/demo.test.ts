@@ -1,0 +1,157 @@
+/** `nyota demo`, in small: what it says when all is well, and that it fails when something is not. */
+
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import type { DemoResult } from '../../src/cli/demo-result.js';
+import { CliProcess, MAIN_FILE, nyota } from '../support/cli-process.js';
+
+const SMALL = ['--events', '300', '--cuts', '4', '--seed', '7'];
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The processes that it says it has started. */
+async function workersOf(demo: CliProcess): Promise<number[]> {
+  const [, ...pids] = await demo.prints(/server (\d+), client A (\d+), client B (\d+)/);
+  return pids.map(Number);
+}
+
+describe('the demo', () => {
+  it('gets every event through the cuts once and in order, and exits 0', async () => {
+    const { code, stdout, stderr } = await nyota(['demo', ...SMALL, '--json']);
+    expect(code, stderr).toBe(0);
+    const result = JSON.parse(stdout) as DemoResult;
+    expect(result).toMatchObject({ ok: true, seed: 7, problems: [] });
+    expect(result.cuts.planned).toBe(4);
+    expect(result.cuts.made).toBeGreaterThanOrEqual(4);
+    expect(result.directions.map(({ from, to }) => `${from} > ${to}`)).toEqual([
+      'client A > server',
+      'server > client A',
+      'client B > server',
+      'server > client B',
+    ]);
+    for (const direction of result.directions) {
+      const flawless = { lost: 0, duplicates: 0, outOfOrder: 0, unknown: 0 };
+      expect(direction).toMatchObject({ sent: 300, handled: 300, ...flawless });
+      expect(direction.requests).toMatchObject({ sent: 15, answered: 15, failed: 0, handled: 15 });
+      expect(direction.requests.p99Ms).toBeGreaterThanOrEqual(direction.requests.p50Ms ?? Infinity);
+      expect(direction.eventsPerSecond).toBeGreaterThan(0);
+      expect(direction.reconnects).toBeGreaterThan(0);
+    }
+    for (const store of result.stores) {
+      expect(store).toMatchObject({ equal: true, writes: 60, steps: 12, counter: 12 });
+    }
+  });
+
+  it('prints a table, and plain lines while it runs where there is no terminal', async () => {
+    const { code, stdout, stderr } = await nyota(['demo', ...SMALL]);
+    expect(code, stderr).toBe(0);
+    for (const name of [
+      'sent',
+      'handled',
+      'lost',
+      'duplicates',
+      'out of order',
+      'reconnects',
+      'events/s',
+      'p50',
+      'p99',
+    ])
+      expect(stdout).toContain(name);
+    expect(stdout).toMatch(/client A → server\W+300\W+300\W+0\W+0\W+0/);
+    expect(stdout).toContain('requests  60 sent, 60 answered, 0 failed');
+    expect(stdout).toContain('both sides equal: yes');
+    expect(stdout).toContain('--seed 7');
+    expect(stderr.trimEnd().split('\n').at(-1)).toMatch(/^1200 of 1200 events handled, \d+ of 4 cuts$/);
+    expect(`${stdout}${stderr}`).not.toMatch(/[^\P{Cc}\n]/u);
+  });
+
+  it('runs without cuts too', async () => {
+    const { code, stdout, stderr } = await nyota(['demo', '--events', '1', '--cuts', '0', '--json']);
+    expect(code, stderr).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ ok: true, cuts: { planned: 0, made: 0 } });
+  });
+});
+
+/** Code that runs first in every process of the demo, with `Peer` at hand. */
+function broken(code: string): { env: Record<string, string> } {
+  const index = pathToFileURL(join(MAIN_FILE, '../../index.js')).href;
+  const source = `import { Peer } from ${JSON.stringify(index)};\n${code}`;
+  return { env: { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(source)}` } };
+}
+
+/** nyota made to call the listeners of the numbered events in another way. */
+function brokenDispatch(call: string): { env: Record<string, string> } {
+  return broken(`
+    const { on } = Peer.prototype;
+    Peer.prototype.on = function (event, fn) {
+      return on.call(this, event, event === 'tick' ? (n) => { ${call} } : fn);
+    };`);
+}
+
+describe('the demo exits 1 and says so', () => {
+  it.each([
+    ['loses an event', brokenDispatch('if (n !== 7) fn(n);'), 'client A to server: 1 lost'],
+    ['repeats an event', brokenDispatch('fn(n); if (n === 7) fn(n);'), 'client A to server: 1 handled again'],
+    [
+      'swaps two events',
+      brokenDispatch('if (n !== 7) fn(n); if (n === 8) fn(7);'),
+      'client A to server: 1 out of order',
+    ],
+    [
+      'runs a handler twice',
+      broken(`
+        const { handle } = Peer.prototype;
+        Peer.prototype.handle = function (event, fn) {
+          return handle.call(this, event, (n) => { if (n === 2) fn(n); return fn(n); });
+        };`),
+      '5 requests handled 6 times',
+    ],
+    [
+      'shows different stores to the two sides',
+      broken(`
+        const { get } = Peer.prototype;
+        Peer.prototype.get = function () { return { ...get.call(this), who: process.pid }; };`),
+      'store A: its two sides differ',
+    ],
+  ])('where nyota %s', async (_what, options, problem) => {
+    const args = ['demo', '--events', '100', '--cuts', '2', '--json'];
+    const { code, stdout, stderr } = await nyota(args, options);
+    expect(code, stderr).toBe(1);
+    const last = stderr.trimEnd().split('\n').at(-1);
+    expect(last).toContain('nyota: the demo found ');
+    expect(last).toContain(problem);
+    expect((JSON.parse(stdout) as DemoResult).ok).toBe(false);
+  });
+
+  it.each([
+    ['the server', 0, 'server'],
+    ['a client', 2, 'client B'],
+  ])('where %s dies, and leaves no process behind', async (_what, index, name) => {
+    const demo = new CliProcess(['demo']);
+    const pids = await workersOf(demo);
+    process.kill(pids[index] ?? Number.NaN, 'SIGKILL');
+    const { code, stdout, stderr } = await demo.ended;
+    expect(code).toBe(1);
+    expect(stdout).toBe('');
+    expect(stderr.trimEnd().split('\n').at(-1)).toBe(`nyota: the ${name} process died: signal SIGKILL`);
+    expect(pids.filter(isRunning)).toEqual([]);
+  });
+
+  it('where it is interrupted, and leaves no process behind', async () => {
+    const demo = new CliProcess(['demo']);
+    const pids = await workersOf(demo);
+    demo.signal('SIGINT');
+    const { code, stdout } = await demo.ended;
+    expect(code).toBe(130);
+    expect(stdout).toBe('');
+    expect(pids.filter(isRunning)).toEqual([]);
+  });
+});

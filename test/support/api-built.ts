@@ -1,0 +1,73 @@
+/**
+ * The library as plain JavaScript in a folder of its own, for tests that need another process: what a process does when
+ * nothing is left to do can't be seen from within. Built from src, so that dist need not be there or new.
+ */
+import { type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+
+export interface Outcome {
+  /** undefined where it had to be killed. */
+  readonly code: number | undefined;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface Built {
+  /** Runs a module that may `import … from 'nyota'`, written as text; kills it after `limitMs`. */
+  run(source: string, limitMs?: number): Promise<Outcome>;
+  remove(): void;
+}
+
+export function build(): Built {
+  const folder = mkdtempSync(join(tmpdir(), 'nyota-built-'));
+  const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
+  const options = [
+    '-p',
+    join(ROOT, 'tsconfig.json'),
+    '--outDir',
+    join(folder, 'dist'),
+    '--sourceMap',
+    'false',
+  ];
+  const result: SpawnSyncReturns<string> = spawnSync(
+    process.execPath,
+    [tsc, ...options, '--inlineSources', 'false'],
+    {
+      encoding: 'utf8',
+    },
+  );
+  if (result.error !== undefined) throw result.error;
+  writeFileSync(join(folder, 'package.json'), '{ "type": "module" }\n');
+  mkdirSync(join(folder, 'dist'), { recursive: true });
+  symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'), 'junction');
+  const entry = pathToFileURL(join(folder, 'dist/index.js')).href;
+  let runs = 0;
+  return {
+    run(source, limitMs = 5_000) {
+      const file = join(folder, `run-${runs++}.mjs`);
+      writeFileSync(file, source.replaceAll("'nyota'", `'${entry}'`));
+      const child = spawn(process.execPath, [file], { stdio: ['ignore', 'pipe', 'pipe'] });
+      let stdout = '';
+      let stderr = '';
+      child.stdout.setEncoding('utf8').on('data', (text: string) => {
+        stdout += text;
+      });
+      child.stderr.setEncoding('utf8').on('data', (text: string) => {
+        stderr += text;
+      });
+      return new Promise((resolve) => {
+        const timer = setTimeout(() => child.kill('SIGKILL'), limitMs);
+        child.on('close', (code) => {
+          clearTimeout(timer);
+          resolve({ code: code ?? undefined, stdout: stdout.trim(), stderr: stderr.trim() });
+        });
+      });
+    },
+    remove: () => rmSync(folder, { recursive: true, force: true }),
+  };
+}

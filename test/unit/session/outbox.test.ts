@@ -1,0 +1,166 @@
+/** The outbox: what one reads off it, its limits, and that it lets memory go. The model test is in test/property. */
+import v8 from 'node:v8';
+import vm from 'node:vm';
+import { describe, expect, it } from 'vitest';
+import { NyotaError } from '../../../src/errors.js';
+import { FrameType, SEQUENCED_HEADER_BYTES } from '../../../src/protocol/constants.js';
+import { Outbox } from '../../../src/session/outbox.js';
+
+const MIB = 1024 * 1024;
+const WIDE = { maxOutboxBytes: 1e9, maxOutboxFrames: 1e9 };
+const body = (bytes: number): Buffer => Buffer.alloc(bytes, 'x');
+
+function fill(outbox: Outbox, frames: number, bytes: number): void {
+  for (let i = 0; i < frames; i++) outbox.append(FrameType.EVENT, 0, body(bytes));
+}
+
+function takeAll(outbox: Outbox): Buffer[] {
+  const pieces: Buffer[] = [];
+  for (let piece = outbox.take(); piece !== undefined; piece = outbox.take()) pieces.push(piece);
+  return pieces;
+}
+
+function codeOf(fn: () => unknown): string {
+  try {
+    fn();
+    return 'nothing thrown';
+  } catch (error) {
+    return (error as NyotaError).code;
+  }
+}
+
+describe('what an outbox holds', () => {
+  it('gives numbers from 1, and hands out whole frames once', () => {
+    const outbox = new Outbox(WIDE);
+    expect(outbox.take()).toBeUndefined();
+    expect([outbox.append(FrameType.EVENT, 0, body(3)), outbox.append(FrameType.EVENT, 0, body(0))]).toEqual([
+      1, 2,
+    ]);
+    expect(Buffer.concat(takeAll(outbox)).length).toBe(2 * SEQUENCED_HEADER_BYTES + 3);
+    expect(outbox.take()).toBeUndefined();
+    expect([outbox.sentSeq, outbox.cursorSeq, outbox.ackedSeq, outbox.frames]).toEqual([2, 2, 0, 2]);
+  });
+
+  it('sends again from the frame after the number that a new connection names', () => {
+    const outbox = new Outbox(WIDE);
+    fill(outbox, 5, 10);
+    takeAll(outbox);
+    outbox.rewind(3);
+    expect([outbox.cursorSeq, outbox.sentSeq, outbox.unsentBytes]).toEqual([3, 5, 2 * 22]);
+    expect(Buffer.concat(takeAll(outbox)).readUIntBE(6, 6)).toBe(4);
+  });
+
+  it('keeps what was sent on a connection safe from what comes after its acknowledgement', () => {
+    const outbox = new Outbox(WIDE);
+    outbox.append(FrameType.EVENT, 0, body(2_000));
+    const [piece] = takeAll(outbox);
+    const before = Buffer.from(piece as Buffer);
+    outbox.rewind(0);
+    expect(outbox.withdraw(1)).toBe(false);
+    outbox.append(FrameType.EVENT, 0, Buffer.alloc(100, 'y'));
+    expect(piece?.equals(before)).toBe(true);
+  });
+
+  it('acknowledging nothing new forgets nothing', () => {
+    const outbox = new Outbox(WIDE);
+    fill(outbox, 2, 1);
+    takeAll(outbox);
+    expect([outbox.acknowledge(1), outbox.acknowledge(1), outbox.acknowledge(0), outbox.frames]).toEqual([
+      1, 0, 0, 1,
+    ]);
+  });
+
+  it('withdraws only what no connection has seen, and leaves an empty SKIP with the number', () => {
+    const outbox = new Outbox(WIDE);
+    fill(outbox, 1, 10);
+    takeAll(outbox);
+    fill(outbox, 2, 100_000);
+    expect([outbox.withdraw(1), outbox.withdraw(4), outbox.withdraw(0)]).toEqual([false, false, false]);
+    expect(outbox.withdraw(2)).toBe(true);
+    const frames: Array<[number, number, number]> = [];
+    outbox.forEachUnsent((seq, frame) => frames.push([seq, frame[4] as number, frame.length]));
+    expect(frames).toEqual([
+      [2, FrameType.SKIP, SEQUENCED_HEADER_BYTES],
+      [3, FrameType.EVENT, 100_000 + SEQUENCED_HEADER_BYTES],
+    ]);
+    expect(outbox.unsentBytes).toBe(100_000 + 2 * SEQUENCED_HEADER_BYTES);
+  });
+
+  it('begins at number 1 again when it is cleared', () => {
+    const outbox = new Outbox(WIDE);
+    fill(outbox, 3, 10);
+    takeAll(outbox);
+    outbox.clear();
+    expect([outbox.frames, outbox.bytes, outbox.unsentBytes, outbox.sentSeq, outbox.lastSeq]).toEqual([
+      0, 0, 0, 0, 0,
+    ]);
+    expect(outbox.append(FrameType.EVENT, 0, body(1))).toBe(1);
+  });
+});
+
+describe('the limits of an outbox', () => {
+  it('takes exactly as many messages as maxOutboxFrames, and one byte less than too many', () => {
+    const outbox = new Outbox({ maxOutboxBytes: 200, maxOutboxFrames: 3 });
+    outbox.assertRoom(200 - SEQUENCED_HEADER_BYTES);
+    expect(codeOf(() => outbox.assertRoom(201 - SEQUENCED_HEADER_BYTES))).toBe('NYOTA_OUTBOX_FULL');
+    fill(outbox, 3, 1);
+    expect(codeOf(() => outbox.assertRoom(0))).toBe('NYOTA_OUTBOX_FULL');
+    takeAll(outbox);
+    outbox.acknowledge(1);
+    outbox.assertRoom(0);
+  });
+
+  it('says how full it is and what to wait for', () => {
+    const outbox = new Outbox({ maxOutboxBytes: 1024, maxOutboxFrames: 1 });
+    fill(outbox, 1, 8);
+    expect(() => outbox.assertRoom(0)).toThrow(/holds 1 messages and 20 bytes .* 'drain'/);
+    expect(() => outbox.assertRoom(0)).toThrow(NyotaError);
+  });
+
+  it('is overflowing only above one and a half times a limit', () => {
+    const outbox = new Outbox({ maxOutboxBytes: 1e9, maxOutboxFrames: 4 });
+    fill(outbox, 6, 0);
+    expect(outbox.overflowing).toBe(false);
+    fill(outbox, 1, 0);
+    expect(outbox.overflowing).toBe(true);
+  });
+});
+
+describe('the memory of an outbox', () => {
+  v8.setFlagsFromString('--expose-gc');
+  const gc = vm.runInNewContext('gc') as () => void;
+  const held = (): number => {
+    gc();
+    return process.memoryUsage().arrayBuffers;
+  };
+
+  it('is let go when what was sent is acknowledged, also in part, and when a large frame is withdrawn', () => {
+    const outbox = new Outbox(WIDE);
+    const before = held();
+    const payload = body(60_000);
+    for (let i = 0; i < 400; i++) outbox.append(FrameType.EVENT, 0, payload);
+    expect(held() - before).toBeGreaterThan(20 * MIB);
+    while (outbox.take() !== undefined) {}
+    outbox.acknowledge(395);
+    expect(held() - before).toBeLessThan(2 * MIB);
+    outbox.acknowledge(400);
+    const large = body(8 * MIB);
+    const seq = outbox.append(FrameType.EVENT, 0, large);
+    outbox.withdraw(seq);
+    expect(held() - before).toBeLessThan(10 * MIB); // `large` itself is 8 of them
+    expect(large.length).toBe(8 * MIB);
+  });
+
+  it('is one small segment in request and reply in turn', () => {
+    const outbox = new Outbox(WIDE);
+    const before = held();
+    for (let i = 1; i <= 50_000; i++) {
+      outbox.append(FrameType.EVENT, 0, payloadOf20);
+      outbox.take();
+      outbox.acknowledge(i);
+    }
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(MIB);
+  });
+});
+
+const payloadOf20 = body(20);
