@@ -11,6 +11,7 @@ export type { OnAck } from './peer/calls.js';
 export { Client, type ClientState, createClient } from './peer/client.js';
 export type { Auth, ClientOptions } from './peer/client-options.js';
 export type { AnyContract, Contract } from './peer/contract.js';
+export { Delivery, HandlerContext } from './peer/delivery.js';
 export type {
   ClientEvents,
   Gap,
@@ -19,7 +20,7 @@ export type {
   SessionEvents,
   StoreConflict,
 } from './peer/lifecycle-events.js';
-export { type HandlerContext, Peer } from './peer/peer.js';
+export { Peer } from './peer/peer.js';
 export type { AnyListener } from './peer/remote-emitter.js';
 export { createServer, type OnSession, Server, type ServerStats } from './peer/server.js';
 export type { Authenticate, ClientInfo, ServerOptions } from './peer/server-options.js';

@@ -144,12 +144,14 @@ export class Connection {
   /** Writes a piece. A large one goes in slices, so that a reader who is slow but reads can be told from a dead one. */
   write(piece: Buffer): void {
     if (!this.open) return;
-    const room = this.#writeAheadBytes;
-    if (piece.length > room) {
-      this.#rest = piece.subarray(room);
-      piece = piece.subarray(0, room);
+    let rest = piece;
+    while (rest.length > 0) {
+      const slice = rest.subarray(0, this.#writeAheadBytes);
+      rest = rest.subarray(slice.length);
+      // True: the system has taken all of it at once, and no 'drain' will follow.
+      if (!this.socket.write(slice)) break;
     }
-    this.socket.write(piece);
+    if (rest.length > 0) this.#rest = rest;
     if (!this.canWrite && this.#blockedSince === Number.POSITIVE_INFINITY) {
       this.#blockedSince = this.#options.clock.now();
     }

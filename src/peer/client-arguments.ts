@@ -18,14 +18,14 @@ export function clientArguments(target: unknown, rest: readonly unknown[]): Clie
   const between = [...rest];
   const onConnect = takeCallback(between);
   const host = typeof between[0] === 'string' ? (between.shift() as string) : undefined;
-  const more = takeOptions(between);
+  const more = takeOptions(between, host === undefined && typeof target !== 'object');
   if (between.length > 0) throw invalidOption('onConnect', 'a function, as the last argument', between[0]);
   return { options: withTarget(target, host, more), onConnect };
 }
 
 function withTarget(target: unknown, host: string | undefined, more: ClientOptions): ClientOptions {
   if (typeof target === 'object') {
-    if (host !== undefined) throw invalidOption('host', 'to be one of the options', host);
+    if (host !== undefined) throw invalidOption('onConnect', 'a function, as the last argument', host);
     return isSocket(target) ? { ...more, socket: target } : { ...target, ...more };
   }
   const address = parseAddress(target, 'port');
@@ -42,13 +42,14 @@ function takeCallback(rest: unknown[]): (() => void) | undefined {
   return typeof rest[rest.length - 1] === 'function' ? (rest.pop() as () => void) : undefined;
 }
 
-function takeOptions(rest: unknown[]): ClientOptions {
+function takeOptions(rest: unknown[], mayBeHost: boolean): ClientOptions {
   const first = rest[0];
   if (first === undefined) {
     rest.shift();
     return {};
   }
   if (typeof first !== 'object' || first === null) {
+    if (mayBeHost && rest.length === 1) throw invalidOption('host', 'a host name or an IP address', first);
     throw invalidOption('onConnect', 'a function, as the last argument', first);
   }
   rest.shift();

@@ -12,9 +12,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import { NyotaError } from '../errors.js';
-import type { Address } from '../net/address.js';
-import type { Connection, SocketLike } from '../net/connection.js';
-import { dial } from '../net/dial.js';
+import type { Connection } from '../net/connection.js';
 import { FrameType } from '../protocol/constants.js';
 import type { WelcomeMessage } from '../protocol/messages.js';
 import { announced } from '../session/agreement.js';
@@ -29,6 +27,7 @@ import {
 } from './client-options.js';
 import { Connector } from './connector.js';
 import type { AnyContract, StateOf, ToClient, ToServer } from './contract.js';
+import { Dialler } from './dialler.js';
 import { Handles } from './handle-set.js';
 import type { ClientEvents } from './lifecycle-events.js';
 import { Peer } from './peer.js';
@@ -53,6 +52,7 @@ const LIVED_MS = 5_000;
 export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, StateOf<C>, ClientEvents> {
   readonly #options: ResolvedClientOptions;
   readonly #handles = new Handles();
+  readonly #dialler: Dialler;
   readonly #connector: Connector;
   #schedule: ResolvedClientOptions['schedule'] | undefined;
   #secret = randomBytes(SECRET_BYTES);
@@ -64,11 +64,7 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
   #goal: Goal = 'stay';
   #dialling: Dialling = 'idle';
   #resumed = false;
-  /** Which of the servers is next; grows with each that failed. */
-  #server = 0;
   #goingAway = false;
-  /** For the first connection, where the user brought it. */
-  #socket: SocketLike | undefined;
   #connectedAt = 0;
   #progressAtConnect = 0;
   #closing: Promise<void> | undefined;
@@ -77,7 +73,7 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
   constructor(options: ResolvedClientOptions, onConnect: ((info: { resumed: boolean }) => void) | undefined) {
     super('client', options.limits, options.clock);
     this.#options = options;
-    this.#socket = options.socket;
+    this.#dialler = new Dialler(options, this.#handles);
     this.#schedule = options.reconnect ? options.schedule : undefined;
     this.#connector = new Connector({ ...options, handles: this.#handles }, this.#connectorHooks());
     if (onConnect !== undefined) this.once('connect', onConnect);
@@ -185,7 +181,7 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
     const { clock } = this.#options;
     const lived = this.#progress > this.#progressAtConnect || clock.now() - this.#connectedAt >= LIVED_MS;
     this.#connector.lost(lived, error);
-    if (this.#goingAway || error?.retry === 'elsewhere') this.#server++;
+    if (this.#goingAway || error?.retry === 'elsewhere') this.#dialler.advance();
     this.#goingAway = false;
     if (error?.retry === 'new-session') this.#sessionLost(error, undefined, undefined);
     this.emitLifecycle('disconnect', error);
@@ -193,9 +189,10 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
     if (this.connected || this.core.state.is === 'ended') return;
     if (error?.retry === 'never') this.#stopped(error, said);
     else if (this.#goal !== 'stay' && this.core.sender.outbox.frames === 0) this.#dialling = 'idle';
-    else if (this.#schedule !== undefined) this.#start();
+    else if (this.#schedule !== undefined && this.#dialler.canDial) this.#start();
     else this.#stopped(error, said);
     this.quietChanged();
+    this.runtime.reholdProcess();
   }
 
   /** No attempt follows by itself. `connect()` may still be called, unless there is nothing to dial. */
@@ -205,10 +202,16 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
     const orderly =
       error === undefined || error.code === 'NYOTA_DISCONNECTED' || error.code === 'NYOTA_SESSION_CLOSED';
     if (!orderly && (said || error.retry === 'never')) {
-      this.core.sender.requests.fail(error);
+      this.#failRequests(error);
       this.emitLifecycle('error', error);
     }
-    if (!this.#canDial) this.#end();
+    if (!this.#dialler.canDial) this.#end();
+  }
+
+  /** Nobody will answer them as long as nobody connects. */
+  #failRequests(reason: NyotaError): void {
+    const text = `the client has stopped connecting: ${reason.message}`;
+    this.core.sender.requests.fail(new NyotaError('NYOTA_CLOSED', text, { cause: reason }));
   }
 
   get #progress(): number {
@@ -216,20 +219,12 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
     return received + acked;
   }
 
-  get #canDial(): boolean {
-    return (
-      this.#socket !== undefined ||
-      this.#options.servers.length > 0 ||
-      this.#options.createConnection !== undefined
-    );
-  }
-
   get #active(): boolean {
     return this.connected || this.#connector.running;
   }
 
   #start(): void {
-    if (this.connected || this.core.state.is === 'ended' || !this.#canDial) return;
+    if (this.connected || this.core.state.is === 'ended' || !this.#dialler.canDial) return;
     this.#connector.start(() => this.#schedule);
   }
 
@@ -268,8 +263,8 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
     try {
       await this.#connectOnce(signal);
     } catch (error) {
-      if (!(error instanceof Rejected)) throw error;
-      if (error.error.retry !== 'new-session') throw error.error;
+      if (!(error instanceof Rejected)) throw this.#final(error);
+      if (error.error.retry !== 'new-session') throw this.#final(error.error);
       this.#sessionLost(error.error, error.message.received, error.message.sent);
       await this.#connectOnce(signal).catch((again: unknown) => {
         throw again instanceof Rejected ? again.error : again;
@@ -277,12 +272,18 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
     }
   }
 
+  /** Where there is nothing left to dial, no error is worth another attempt. */
+  #final(error: unknown): unknown {
+    if (this.#dialler.canDial || !(error instanceof NyotaError)) return error;
+    const { code, message, cause } = error;
+    return new NyotaError(code, message, { cause, retry: 'never' });
+  }
+
   async #connectOnce(signal: AbortSignal): Promise<void> {
     const { limits, clock } = this.#options;
-    const address = this.#nextAddress();
-    const auth = await this.#credentials();
+    const auth = await this.#dialler.credentials();
     if (signal.aborted) throw signal.reason;
-    const socket = await this.#open(address, signal);
+    const socket = await this.#dialler.open(signal);
     this.#dialling = 'opening';
     try {
       await shakeHands({
@@ -303,53 +304,9 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
       });
     } catch (error) {
       // One that only has lost the session is the right one for a new session.
-      if (!(error instanceof Rejected && error.error.retry === 'new-session')) this.#server++;
+      if (!(error instanceof Rejected && error.error.retry === 'new-session')) this.#dialler.advance();
       throw error;
     }
-  }
-
-  /** Undefined where only the user's own function knows where to. */
-  #nextAddress(): Address | undefined {
-    const { servers } = this.#options;
-    return servers[this.#server % Math.max(1, servers.length)];
-  }
-
-  async #credentials(): Promise<unknown> {
-    const { auth } = this.#options;
-    if (typeof auth !== 'function') return auth ?? null;
-    try {
-      return (await auth()) ?? null;
-    } catch (cause) {
-      throw new NyotaError('NYOTA_AUTH_FAILED', "the client's own auth function failed", { cause });
-    }
-  }
-
-  async #open(address: Address | undefined, signal: AbortSignal): Promise<SocketLike> {
-    const own = this.#socket;
-    if (own !== undefined) {
-      this.#socket = undefined;
-      const createConnection = (): SocketLike => own;
-      return this.#adopt(
-        await dial(undefined, { ...this.#options, createConnection, signal, handles: this.#handles }),
-      );
-    }
-    if (address === undefined && this.#options.createConnection === undefined) {
-      throw new NyotaError('NYOTA_CONNECT_FAILED', 'the given socket is gone, and there is nothing to dial', {
-        retry: 'never',
-      });
-    }
-    try {
-      return this.#adopt(await dial(address, { ...this.#options, signal, handles: this.#handles }));
-    } catch (error) {
-      this.#server++;
-      throw error;
-    }
-  }
-
-  #adopt(socket: SocketLike): SocketLike {
-    this.#handles.add(socket);
-    socket.once('close', () => this.#handles.delete(socket));
-    return socket;
   }
 
   #welcomed(connection: Connection, message: WelcomeMessage): void {
@@ -415,10 +372,11 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
       },
       gaveUp: (error: NyotaError) => {
         this.#dialling = 'idle';
-        this.core.sender.requests.fail(error);
+        this.#failRequests(error);
         this.emitLifecycle('error', error);
-        if (!this.#canDial) this.#end();
+        if (!this.#dialler.canDial) this.#end();
         this.quietChanged();
+        this.runtime.reholdProcess();
       },
     };
   }

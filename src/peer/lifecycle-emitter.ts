@@ -2,7 +2,7 @@
  * Emits nyota's own events. Apart from the remote ones, so that no name from the wire can reach it.
  * A listener that throws is reported, and the others still run; an `error` nobody hears is a process warning.
  */
-import { NyotaError } from '../errors.js';
+import { NyotaError, printable } from '../errors.js';
 import { isThenable } from './is-thenable.js';
 import { Listeners } from './listeners.js';
 
@@ -37,9 +37,9 @@ export class LifecycleEmitter {
 }
 
 export function listenerFailed(event: string, cause: unknown): NyotaError {
-  return new NyotaError('NYOTA_LISTENER_FAILED', `a listener of '${event}' failed: ${textOf(cause)}`, {
-    cause,
-  });
+  // Both may hold text from the wire.
+  const text = `a listener of '${printable(event)}' failed: ${printable(textOf(cause))}`;
+  return new NyotaError('NYOTA_LISTENER_FAILED', text, { cause });
 }
 
 /** A process warning: told once to whoever watches the process, and never a crash. */

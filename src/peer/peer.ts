@@ -13,6 +13,7 @@ import { type CallOptions, readCallOptions } from './call-options.js';
 import { Calls, type OnAck } from './calls.js';
 import { checkEventName, checkListener } from './checks.js';
 import type { Args, HandlerArgs, Names, Reply } from './contract.js';
+import { Delivery, HandlerContext, settleOrReport } from './delivery.js';
 import { isThenable } from './is-thenable.js';
 import { LifecycleEmitter, listenerFailed } from './lifecycle-emitter.js';
 import type { PeerEvents } from './lifecycle-events.js';
@@ -21,15 +22,12 @@ import { Runtime, type RuntimeHooks } from './runtime.js';
 import { type SetOptions, SharedStore } from './shared-store.js';
 import { type PeerStats, peerStats } from './stats.js';
 
-/** What a request handler is given besides the arguments. */
-export interface HandlerContext<P> {
-  /** Aborted when the caller cancels, its deadline passes, or the session ends. */
-  readonly signal: AbortSignal;
-  /** Until when the caller waits, in ms since the epoch; Infinity: for ever. */
-  readonly deadline: number;
-  readonly session: P;
-  /** True where the request may have been handled before, by a process that died. */
+/** The remote event whose listeners are being called. */
+interface Delivering {
+  readonly seq: number;
   readonly redelivered: boolean;
+  /** Made where a listener asks for it. */
+  delivery: Delivery | undefined;
 }
 
 type Handler = (...args: unknown[]) => unknown;
@@ -49,6 +47,7 @@ export abstract class Peer<Out, In, State, Events extends PeerEvents> implements
   readonly #quietWaiters = new Set<() => void>();
   readonly #limits: Limits;
   readonly #clock: Clock;
+  #delivering: Delivering | undefined;
   readonly #calls: Calls;
   /** For the subclasses: carries out this side of the session. */
   protected readonly runtime: Runtime;
@@ -87,6 +86,17 @@ export abstract class Peer<Out, In, State, Events extends PeerEvents> implements
   /** True while a connection is up. */
   get connected(): boolean {
     return this.core.state.is === 'attached';
+  }
+
+  /**
+   * In a listener of a remote event, before its first await: the message that it is called for. Undefined elsewhere. A
+   * request handler has the same in its context.
+   */
+  get delivery(): Delivery | undefined {
+    const delivering = this.#delivering;
+    if (delivering === undefined) return undefined;
+    delivering.delivery ??= new Delivery(this, delivering.seq, delivering.redelivered);
+    return delivering.delivery;
   }
 
   /** Bytes that the other side has not acknowledged. */
@@ -140,7 +150,9 @@ export abstract class Peer<Out, In, State, Events extends PeerEvents> implements
    * @throws NyotaError `NYOTA_UNSERIALIZABLE`, `NYOTA_PAYLOAD_TOO_COMPLEX`, `NYOTA_FRAME_TOO_LARGE`, `NYOTA_OUTBOX_FULL`,
    * `NYOTA_RESERVED_EVENT`, `NYOTA_INVALID_ARGUMENT`, `NYOTA_CLOSED`; nothing is half sent
    */
-  send<K extends Names<Out>>(event: K, ...args: [...Args<Out, K>, onAck?: OnAck]): boolean {
+  send<K extends Names<Out>>(event: K, ...args: [...Args<Out, K>, onAck: OnAck]): boolean;
+  send<K extends Names<Out>>(event: K, ...args: Args<Out, K>): boolean;
+  send(event: string, ...args: unknown[]): boolean {
     return this.#calls.send({}, event, args);
   }
 
@@ -299,37 +311,54 @@ export abstract class Peer<Out, In, State, Events extends PeerEvents> implements
   ): boolean {
     const handler = this.#handlers.get(event);
     if (handler === undefined) return false;
-    const context: HandlerContext<this> = {
-      get signal() {
-        return request.signal;
-      },
-      deadline: request.deadline,
-      session: this,
-      redelivered: false,
+    const context = new HandlerContext<this>(this, this, request);
+    const succeeded = (value: unknown): void => {
+      try {
+        context.settle();
+      } catch (error) {
+        done(false, error);
+        return;
+      }
+      done(true, value);
     };
+    const failed = (error: unknown): void => done(false, error);
     try {
       const reply = handler.call(this, ...args, context);
-      if (isThenable(reply)) {
-        reply.then(
-          (value) => done(true, value),
-          (error: unknown) => done(false, error),
-        );
-      } else {
-        done(true, reply);
-      }
+      if (isThenable(reply)) reply.then(succeeded, failed);
+      else succeeded(reply);
     } catch (error) {
-      done(false, error);
+      failed(error);
     }
     return true;
   }
 
+  /** Runs the listeners of a remote event; what they commit is written when all have settled. */
+  #dispatch(
+    event: string,
+    args: unknown[],
+    seq: number,
+    redelivered: boolean,
+  ): PromiseLike<unknown> | undefined {
+    if (!this.#remote.hears(event)) {
+      this.#lifecycle.emit('unhandled', event, args);
+      return undefined;
+    }
+    const outer = this.#delivering;
+    const delivering: Delivering = { seq, redelivered, delivery: undefined };
+    this.#delivering = delivering;
+    const settling = this.#remote.dispatch(event, args);
+    this.#delivering = outer;
+    const { delivery } = delivering;
+    if (delivery === undefined) return settling;
+    const settle = (): void => settleOrReport(delivery, (error) => this.emitLifecycle('error', error));
+    if (settling !== undefined) return settling.then(settle);
+    settle();
+    return undefined;
+  }
+
   #hooks(): RuntimeHooks {
     return {
-      dispatch: (event, args) => {
-        if (this.#remote.hears(event)) return this.#remote.dispatch(event, args);
-        this.#lifecycle.emit('unhandled', event, args);
-        return undefined;
-      },
+      dispatch: (event, args, seq, redelivered) => this.#dispatch(event, args, seq, redelivered),
       handle: (event, args, request, done) => this.#handle(event, args, request, done),
       changed: (changes, local) => {
         this.store.notify(changes);

@@ -239,7 +239,13 @@ export class Runtime implements SessionActions {
   #step(force: boolean): void {
     const keeper = this.#keeper;
     if (keeper === undefined || this.#stepping !== undefined || !this.core.stepDue(force)) return;
-    const { batch, done } = this.core.takeStep();
+    const step = this.core.takeStep();
+    if (step === undefined) return;
+    const { batch } = step;
+    const done = (): void => {
+      step.done();
+      this.wake();
+    };
     const failed = (error: unknown): void => {
       this.#stepping = undefined;
       keeper.failed(storeFailed(error));

@@ -87,6 +87,8 @@ export class Server<C = AnyContract> implements AsyncDisposable {
   }
 
   /** Takes every form that `net.Server#listen` takes. In a callback `this` is this server. */
+  listen(...args: [...unknown[], callback: (this: this) => void]): this;
+  listen(...args: unknown[]): this;
   listen(...args: unknown[]): this {
     if (this.#state === 'draining' || this.#state === 'closed') {
       throw new NyotaError('NYOTA_CLOSED', 'the server is closed: create a new one');

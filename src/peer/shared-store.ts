@@ -68,14 +68,7 @@ export class SharedStore<State = Record<string, unknown>> {
   /** Each entry of an object. All are checked before the first is written. */
   setAll(values: Partial<State>): void {
     const entries = Object.entries(values as Record<string, unknown>);
-    const ops = entries.map(([key, value]): SetOp | DeleteOp => {
-      checkKey(key);
-      return value === undefined
-        ? { kind: 'delete', key }
-        : { kind: 'set', key, bytes: this.#encode(key, value) };
-    });
-    this.#core.store.checkAll(ops);
-    for (const op of ops) this.#core.store.write(op);
+    this.writeAll(entries.map(([key, value]) => this.writeOf(key, value)));
   }
 
   /** True where there was something to delete. */
@@ -167,6 +160,20 @@ export class SharedStore<State = Record<string, unknown>> {
       this.#core.assertLive();
       this.#core.store.whenSynced((error) => (error === undefined ? resolve() : reject(error)));
     });
+  }
+
+  /** For the peer: a write, checked and encoded. */
+  writeOf(key: string, value: unknown): SetOp | DeleteOp {
+    checkKey(key);
+    return value === undefined
+      ? { kind: 'delete', key }
+      : { kind: 'set', key, bytes: this.#encode(key, value) };
+  }
+
+  /** For the peer: all of the writes, or none where one of them can't be taken. */
+  writeAll(ops: ReadonlyArray<SetOp | DeleteOp>): void {
+    this.#core.store.checkAll(ops);
+    for (const op of ops) this.#core.store.write(op);
   }
 
   /** For the peer: the watchers' share of visible changes. */

@@ -42,13 +42,16 @@ export interface DispatcherHost {
   storeFrame(frame: StoreFrame, seq: number): void;
   /** Reading was stopped or started: the heartbeat wants to know. */
   readingChanged(reading: boolean): void;
-  /** A frame came again. An honest peer sends few of them. */
+  /** A frame came again that was no replay. An honest peer sends few of them. */
   duplicate(): void;
   /** Something settled outside of a received chunk: an ack may be due. */
   ackMayBeDue(): void;
   /** Held frames have run, perhaps outside of a received chunk: what they brought must go out. */
   heldDispatched(): void;
 }
+
+/** What a held frame takes in memory besides its body, in bytes: about. An empty one is not free. */
+const HELD_COST = 192;
 
 interface Held {
   /** 0: from a session that is over, so nothing is acknowledged. */
@@ -71,6 +74,9 @@ export class Dispatcher {
   #paused = false;
   #draining = false;
   #reading = true;
+  #holdsBack = false;
+  /** The highest number that came again on this connection. */
+  #replayedSeq = 0;
   /** Set by `restore`, until it is known what the other side had sent before. */
   #restoredAt: number | undefined;
   /** Up to this number a process before this one may have dispatched. */
@@ -115,7 +121,9 @@ export class Dispatcher {
         throw new NyotaError('NYOTA_SEQUENCE_GAP', `frame ${seq} came after frame ${inbox.received}`);
       }
       this.#counters.duplicatesDropped++;
-      this.#host.duplicate();
+      // A replay from further back than need be rises; what comes yet again is a flood.
+      if (seq > this.#replayedSeq) this.#replayedSeq = seq;
+      else this.#host.duplicate();
       inbox.acknowledgeAgain();
       return;
     }
@@ -130,8 +138,8 @@ export class Dispatcher {
     if (forStore || inbox.wasSettled(seq)) return;
     if (holds) {
       inbox.open(seq, Number.POSITIVE_INFINITY, undefined);
-      this.#held.push({ seq, type, body, bytes });
-      this.#heldBytes += bytes;
+      this.#held.push({ seq, type, body, bytes: bytes + HELD_COST });
+      this.#heldBytes += bytes + HELD_COST;
       this.#updateReading();
       return;
     }
@@ -180,6 +188,18 @@ export class Dispatcher {
     }
   }
 
+  /** A new connection: the other side may replay. */
+  attached(): void {
+    this.#replayedSeq = 0;
+    this.#inbox.acknowledgeAgain();
+  }
+
+  /** With a durable store: acks wait for it, in the sessions that follow as well. */
+  holdBack(): void {
+    this.#holdsBack = true;
+    this.#inbox.holdBack();
+  }
+
   /**
    * Takes over what a process before this one has handled. What the other side sends again up to `sentBefore` may have
    * been dispatched by it: those are flagged as redelivered.
@@ -199,6 +219,7 @@ export class Dispatcher {
   /** The session is over and another begins on this side: numbers start anew, running handlers lose their caller. */
   reset(reason: NyotaError): void {
     this.#inbox = new Inbox();
+    if (this.#holdsBack) this.#inbox.holdBack();
     this.#redeliveredUpTo = 0;
     this.#running = 0;
     this.#requests.abandon(reason);

@@ -50,6 +50,9 @@ export class Outbox {
   #nextSeq = 1;
   #cursorSeq = 1;
   #sentSeq = 0;
+  /** What of a new session's first content may still be here. */
+  #startFrames = 0;
+  #startBytes = 0;
   /** No frame behind it is handed out: with a durable store, what is not committed. */
   #releasedSeq = Number.POSITIVE_INFINITY;
   /** Where the frames begin that `takeUncommitted` has not handed out. */
@@ -114,9 +117,17 @@ export class Outbox {
 
   /** True once frames that may not be refused have gone over the limits by half: the other side takes nothing. */
   get overflowing(): boolean {
+    const { maxOutboxFrames, maxOutboxBytes } = this.#limits;
     return (
-      this.frames > this.#limits.maxOutboxFrames * 1.5 || this.#bytes > this.#limits.maxOutboxBytes * 1.5
+      this.frames > Math.max(maxOutboxFrames, this.#startFrames) * 1.5 ||
+      this.#bytes > Math.max(maxOutboxBytes, this.#startBytes) * 1.5
     );
+  }
+
+  /** What is in it now came along from a session before, and may be more than the limits: no sign of overflowing. */
+  markStart(): void {
+    this.#startFrames = this.frames;
+    this.#startBytes = this.#bytes;
   }
 
   /**
@@ -158,6 +169,8 @@ export class Outbox {
   acknowledge(seq: number): number {
     let left = seq - this.ackedSeq;
     if (left <= 0) return 0;
+    this.#startFrames = Math.max(0, this.#startFrames - left);
+    if (this.#startFrames === 0) this.#startBytes = 0;
     const forgotten = left;
     if (seq === this.lastSeq && this.#unsentBytes === 0) {
       this.#reset();
@@ -331,6 +344,8 @@ export class Outbox {
     this.#segments = [];
     this.#nextSeq = 1;
     this.#sentSeq = 0;
+    this.#startFrames = 0;
+    this.#startBytes = 0;
     this.#rewritten = [];
     this.#journalSeq = 1;
     this.#journalSegment = undefined;

@@ -5,8 +5,8 @@
  * An encode that fails uses up no sequence number, and a refused message leaves nothing behind: all that can
  * throw comes before the first change (DESIGN.md, rule 11).
  */
-import { isErrorCode, isRetry, NyotaError, printable } from '../errors.js';
-import { describeValue, type Limits } from '../options.js';
+import { NyotaError, printable } from '../errors.js';
+import type { Limits } from '../options.js';
 import {
   Flag,
   FrameType,
@@ -16,14 +16,16 @@ import {
 } from '../protocol/constants.js';
 import { encodeFrame } from '../protocol/frame-encoder.js';
 import type { WireLimits } from '../protocol/messages.js';
-import { encodePrepared, prepare } from '../protocol/payload.js';
+import { decodePayload, encodePrepared, prepare } from '../protocol/payload.js';
 import { type PayloadLimits, scanPayload } from '../protocol/scan.js';
 import { type SendLimits, sendLimits } from './agreement.js';
 import { Deliveries, type DeliveryOptions } from './deliveries.js';
 import { Outbox } from './outbox.js';
 import { OutgoingRequests } from './outgoing-requests.js';
+import { asError, asLocalError, briefError } from './remote-errors.js';
 import type { SessionActions } from './session-actions.js';
 import type { SessionCounters } from './session-counters.js';
+import { isStoreFrame, parseStoreFrame } from './store-frames.js';
 
 /** Values of a body besides the user's: the array itself and its other elements. */
 const EVENT_VALUES = 2;
@@ -285,6 +287,7 @@ export class Sender {
     for (const { seq, type, flags, body } of kept) {
       numbers.set(seq, outbox.append(type as FrameType, flags, body));
     }
+    outbox.markStart();
     const tellDeliveries = this.deliveries.renumber(numbers, handled ?? acked, error);
     const tellRequests = this.requests.renumber(numbers, error);
     tellFirst?.();
@@ -357,8 +360,12 @@ export class Sender {
     if (frame.length - LENGTH_BYTES > maxFrameBytes)
       return tooLarge(frame.length - LENGTH_BYTES, maxFrameBytes);
     try {
-      if (frame.length > SEQUENCED_HEADER_BYTES)
-        scanPayload(frame, SEQUENCED_HEADER_BYTES, frame.length, payload);
+      if (frame.length > SEQUENCED_HEADER_BYTES) {
+        const body = decodePayload(frame, SEQUENCED_HEADER_BYTES, frame.length, payload);
+        const type = frame[LENGTH_BYTES] ?? 0;
+        // A value of the store is a payload within the payload.
+        if (isStoreFrame(type)) parseStoreFrame(type, body, payload);
+      }
       return undefined;
     } catch (error) {
       return new NyotaError('NYOTA_PAYLOAD_TOO_COMPLEX', 'the other side accepts no such payload', {
@@ -381,46 +388,4 @@ function tooLarge(bytes: number, limit: number): NyotaError {
     'NYOTA_FRAME_TOO_LARGE',
     `the message is ${bytes} bytes long, and both sides take at most ${limit} (maxFrameBytes)`,
   );
-}
-
-function asError(thrown: unknown): Error {
-  return thrown instanceof Error
-    ? thrown
-    : new Error(typeof thrown === 'string' ? thrown : `the handler threw ${describeValue(thrown)}`);
-}
-
-/** The error that stands in for a reply which can't be sent: its name, message and code only. */
-function briefError(error: unknown): Error {
-  try {
-    const { name, message } = asError(error);
-    const brief = new Error(printable(String(message)));
-    brief.name = printable(String(name));
-    const code: unknown = (error as { code?: unknown } | null | undefined)?.code;
-    return typeof code === 'string' ? Object.assign(brief, { code: printable(code) }) : brief;
-  } catch {
-    return new Error('the handler failed with an error that can not be read');
-  }
-}
-
-/** An error from the wire; one of nyota's own codes becomes a NyotaError again. */
-function asLocalError(value: unknown): Error {
-  if (!(value instanceof Error)) return new Error('the handler failed', { cause: value });
-  const { code, retry, retryAfterMs } = value as { code?: unknown; retry?: unknown; retryAfterMs?: unknown };
-  if (value.name !== 'NyotaError' || !isErrorCode(code)) return value;
-  const error = new NyotaError(code, value.message, {
-    ...('cause' in value ? { cause: value.cause } : {}),
-    ...(isRetry(retry) ? { retry } : {}),
-    ...(typeof retryAfterMs === 'number' ? { retryAfterMs } : {}),
-  });
-  // What the handler's side put on it besides.
-  for (const [name, own] of Object.entries(value)) {
-    if (!Object.hasOwn(error, name))
-      Object.defineProperty(error, name, {
-        value: own,
-        enumerable: true,
-        writable: true,
-        configurable: true,
-      });
-  }
-  return error;
 }

@@ -15,12 +15,11 @@ import { NyotaError } from '../errors.js';
 import type { Limits } from '../options.js';
 import { Flag, FrameType } from '../protocol/constants.js';
 import { encodeFrame } from '../protocol/frame-encoder.js';
-import { encodePing, encodePong, parsePing, parsePong, type WireLimits } from '../protocol/messages.js';
-import { decodePayload } from '../protocol/payload.js';
+import type { WireLimits } from '../protocol/messages.js';
+import { Attachment } from './attachment.js';
 import { Dispatcher, type FrameView } from './dispatcher.js';
-import { FloodMeter } from './flood-meter.js';
-import { Heartbeat } from './heartbeat.js';
-import type { CoreBatch, CoreImage } from './persisted.js';
+import { Journal, type Step } from './journal.js';
+import type { CoreImage } from './persisted.js';
 import { ReplicaEndpoint } from './replica-endpoint.js';
 import { type Carried, Sender } from './sender.js';
 import { SequencerEndpoint } from './sequencer-endpoint.js';
@@ -36,21 +35,6 @@ export type CoreState =
   | { readonly is: 'attached'; readonly generation: number }
   | { readonly is: 'ended'; readonly error: NyotaError };
 
-/** What exists only while a connection is attached. */
-interface Attachment {
-  readonly heartbeat: Heartbeat;
-  readonly flood: FloodMeter;
-  readonly pingIntervalMs: number;
-  /** Control frames to be written before anything else. */
-  control: Buffer[];
-  /** The highest number that had been sent before: up to it, what goes out is a replay. */
-  readonly replayUpTo: number;
-  /** The other side said that it does not read for now. */
-  peerPaused: boolean;
-  /** When reading was last stopped or started. */
-  readingSince: number;
-}
-
 const DETACHED: CoreState = { is: 'detached' };
 
 export class SessionCore {
@@ -65,8 +49,8 @@ export class SessionCore {
   #generation = 0;
   #ackAwaitsPull = false;
   #roundTripMs: number | undefined;
-  /** Kept in a durable store. */
-  #inStore = false;
+  /** Where the session is kept in a durable store. */
+  #journal: Journal | undefined;
 
   constructor(role: Role, limits: Limits, actions: SessionActions) {
     this.limits = limits;
@@ -90,7 +74,7 @@ export class SessionCore {
 
   /** Smoothed, in ms; undefined before the first measurement. */
   get roundTripMs(): number | undefined {
-    return this.#attachment?.heartbeat.roundTripMs ?? this.#roundTripMs;
+    return this.#attachment?.roundTripMs ?? this.#roundTripMs;
   }
 
   /** The other side has said that it pauses: that it does not read is no sign of death. */
@@ -136,21 +120,12 @@ export class SessionCore {
     outbox.rewind(received);
     const replayUpTo = outbox.sentSeq;
     this.counters.replayed += replayUpTo - outbox.cursorSeq;
-    this.dispatcher.inbox.acknowledgeAgain();
+    this.dispatcher.attached();
     this.#ackAwaitsPull = false;
-    const heartbeat = new Heartbeat(this.limits, now);
-    this.#attachment = {
-      heartbeat,
-      flood: new FloodMeter(this.limits.pingIntervalMs, theirs.pingIntervalMs),
-      pingIntervalMs: theirs.pingIntervalMs,
-      control: [],
-      replayUpTo,
-      peerPaused: false,
-      readingSince: now,
-    };
+    this.#attachment = new Attachment(this.limits, theirs, replayUpTo, now);
     this.#state = { is: 'attached', generation: ++this.#generation };
     if (!this.dispatcher.reading) {
-      heartbeat.setReading(false, theirs.pingIntervalMs, now);
+      this.#attachment.setReading(false, now);
       this.#actions.setReading(false);
     }
     this.#actions.wake();
@@ -172,7 +147,7 @@ export class SessionCore {
   chunkStart(generation: number, bytes: number): boolean {
     if (!this.#isCurrent(generation)) return false;
     this.counters.bytesReceived += bytes;
-    this.#attachment?.heartbeat.heard(this.#actions.now());
+    this.#attachment?.heard(this.#actions.now());
     return true;
   }
 
@@ -185,8 +160,10 @@ export class SessionCore {
     }
     if ((frame.flags & Flag.SEQ) !== 0) this.dispatcher.receive(frame, this.#actions.now());
     else if (frame.type === FrameType.VOLATILE) this.dispatcher.receiveVolatile(frame);
-    else if (frame.type !== FrameType.ACK) this.#receiveControl(frame);
-    else if (frame.ack < 0) throw new NyotaError('NYOTA_PROTOCOL_ERROR', 'an ACK that acknowledges nothing');
+    else if (frame.type !== FrameType.ACK) {
+      if (this.#attachment?.receive(frame, this.#actions.now()) === true) this.#actions.wake();
+    } else if (frame.ack < 0)
+      throw new NyotaError('NYOTA_PROTOCOL_ERROR', 'an ACK that acknowledges nothing');
   }
 
   /** A frame that carries nothing for the user has come: too many of them end the connection. */
@@ -216,70 +193,26 @@ export class SessionCore {
     return piece;
   }
 
-  /**
-   * The session is kept in a durable store from here on: nothing is acknowledged or sent before `committed` says that the
-   * step it depends on is in the store.
-   */
+  /** The session is kept in a durable store from here on; with an image, it is taken over from there. */
   keepInStore(image?: CoreImage): void {
-    const { outbox, requests } = this.sender;
-    outbox.holdBack();
-    this.dispatcher.inbox.holdBack();
-    this.store.keepTrack();
-    this.#inStore = true;
-    if (image === undefined) return;
-    outbox.restore(
-      image.trimmed,
-      image.lastSeq,
-      image.outbound.map(({ frame }) => frame),
-    );
-    // Each request used up a number, so no id can be higher.
-    requests.skipTo(image.lastSeq);
-    this.store.restore(image);
-    this.dispatcher.restore(image.inbound);
+    const { sender, dispatcher, store } = this;
+    this.#journal = new Journal({ sender, dispatcher, store, now: () => this.#actions.now() }, image);
   }
 
-  /** True where `takeStep` has something that must not wait. */
+  /** True where `takeStep` has something that must not wait; with `force`, where it has anything. */
   stepDue(force = false): boolean {
-    if (!this.#inStore || this.#state.is === 'ended') return false;
-    this.store.flush();
-    const { inbox } = this.dispatcher;
-    return (
-      this.sender.outbox.hasUncommitted ||
-      this.store.dirty ||
-      (inbox.changed && (force || inbox.ackDue(this.#actions.now())))
-    );
+    return this.#state.is !== 'ended' && this.#journal?.due(force) === true;
   }
 
-  /** All that has changed since the last step, and what may go out once it is in the store. */
-  takeStep(): { batch: CoreBatch; done: () => void } {
-    this.store.flush();
-    const { outbox } = this.sender;
-    const { inbox } = this.dispatcher;
-    const outbound = outbox.takeUncommitted();
-    const inbound = inbox.changed ? inbox.snapshot() : undefined;
-    const { lastSeq } = outbox;
-    const firstPending = this.store.firstPendingSeq ?? Number.POSITIVE_INFINITY;
-    const batch: CoreBatch = {
-      ...(this.store.dirty ? this.store.takeDirty() : {}),
-      ...(inbound === undefined ? {} : { inbound }),
-      outbound,
-      lastSeq,
-      trim: Math.min(outbox.ackedSeq, firstPending - 1),
-    };
-    return {
-      batch,
-      done: () => {
-        outbox.release(lastSeq);
-        if (inbound !== undefined) inbox.commit(inbound.settled);
-        this.#actions.wake();
-      },
-    };
+  /** What is to be committed now, in a store. Undefined without one. */
+  takeStep(): Step | undefined {
+    return this.#journal?.take();
   }
 
   /** Queues a control frame (CLOSE, GOAWAY) for the current connection. */
   control(frame: Buffer): void {
     if (this.#attachment === undefined) return;
-    this.#attachment.control.push(frame);
+    this.#attachment.push(frame);
     this.#actions.wake();
   }
 
@@ -306,15 +239,15 @@ export class SessionCore {
 
   /** When `tick` has something to do; Infinity if never. */
   get nextDeadline(): number {
-    const { heartbeat } = this.#attachment ?? {};
-    // One that is due was told by `wake`: it waits for the connection to take bytes, not for time.
+    const attachment = this.#attachment;
+    // An ack that is due was told by `wake`: it waits for the connection to take bytes, not for time.
     const ackAt =
-      heartbeat === undefined || this.#ackAwaitsPull
+      attachment === undefined || this.#ackAwaitsPull
         ? Number.POSITIVE_INFINITY
         : this.dispatcher.inbox.ackDueAt;
     return Math.min(
       ackAt,
-      heartbeat?.nextDeadline ?? Number.POSITIVE_INFINITY,
+      attachment?.nextDeadline ?? Number.POSITIVE_INFINITY,
       this.sender.nextDeadline,
       this.dispatcher.nextDeadline,
       this.store.nextDeadline,
@@ -333,14 +266,14 @@ export class SessionCore {
     this.#ackMayBeDue();
     const attachment = this.#attachment;
     if (attachment === undefined) return;
-    const pulse = attachment.heartbeat.tick(now);
+    const pulse = attachment.tick(now, this.dispatcher.reading);
     if (pulse === 'dead') {
       const silence = this.limits.pingIntervalMs + this.limits.pingTimeoutMs;
       this.#actions.fail(
         new NyotaError('NYOTA_PING_TIMEOUT', `nothing was heard of the other side for ${silence} ms`),
       );
     } else if (pulse === 'ping') {
-      this.control(this.#ping(attachment, now));
+      this.#actions.wake();
     }
   }
 
@@ -394,52 +327,17 @@ export class SessionCore {
     else if (frame.type === FrameType.ACK) this.#countControl();
   }
 
-  #receiveControl(frame: FrameView): void {
-    this.#countControl();
-    const attachment = this.#attachment;
-    if (attachment === undefined) return;
-    const now = this.#actions.now();
-    if (frame.type === FrameType.PING) {
-      const { id, paused } = parsePing(this.#body(frame));
-      attachment.peerPaused = paused;
-      this.control(encodeFrame(FrameType.PONG, {}, encodePong({ id })));
-    } else if (frame.type === FrameType.PONG) {
-      attachment.heartbeat.pong(parsePong(this.#body(frame)).id, now);
-    } else if ((frame.flags & Flag.OPTIONAL) === 0) {
-      throw new NyotaError(
-        'NYOTA_UNKNOWN_FRAME',
-        `no frame of type 0x${frame.type.toString(16)} belongs here`,
-      );
-    }
-  }
-
-  #body(frame: FrameView): unknown {
-    return decodePayload(frame.source, frame.start, frame.end, this.limits);
-  }
-
   #countControl(): void {
-    this.#attachment?.flood.count(this.#actions.now());
-  }
-
-  #ping(attachment: Attachment, now: number): Buffer {
-    const id = attachment.heartbeat.ping(now);
-    return encodeFrame(FrameType.PING, {}, encodePing({ id, paused: !this.dispatcher.reading }));
+    this.#attachment?.countControl(this.#actions.now());
   }
 
   /** Control frames and the acknowledgement as one piece. An ack goes along with whatever else is written. */
   #takeControl(attachment: Attachment): Buffer | undefined {
     const { inbox } = this.dispatcher;
-    const { control } = attachment;
-    const alongside = control.length > 0 || this.sender.outbox.ready;
-    if (inbox.ackReady && (alongside || inbox.ackDue(this.#actions.now()))) {
-      const ack = encodeFrame(FrameType.ACK, { ack: inbox.takeAck() });
-      this.#ackAwaitsPull = false;
-      if (control.length === 0) return ack;
-      control.unshift(ack);
-    }
-    if (control.length === 0) return undefined;
-    attachment.control = [];
-    return control.length === 1 ? control[0] : Buffer.concat(control);
+    this.#ackAwaitsPull = false;
+    const alongside = attachment.hasControl || this.sender.outbox.ready;
+    const acks = inbox.ackReady && (alongside || inbox.ackDue(this.#actions.now()));
+    return attachment.take(acks ? encodeFrame(FrameType.ACK, { ack: inbox.takeAck() }) : undefined);
   }
 
   #ackMayBeDue(): void {
@@ -457,12 +355,8 @@ export class SessionCore {
       replied: (id: number, ok: boolean, value: unknown) => this.sender.replied(id, ok, value),
       storeFrame: (frame: StoreFrame, seq: number) => this.store.receive(frame, seq),
       readingChanged: (reading: boolean) => {
-        const attachment = this.#attachment;
-        if (attachment === undefined) return;
-        const now = this.#actions.now();
-        if (reading) attachment.flood.credit(now - attachment.readingSince);
-        attachment.readingSince = now;
-        attachment.heartbeat.setReading(reading, attachment.pingIntervalMs, now);
+        if (this.#attachment === undefined) return;
+        this.#attachment.setReading(reading, this.#actions.now());
         this.#actions.setReading(reading);
         this.#actions.rearm();
       },

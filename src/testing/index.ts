@@ -25,3 +25,10 @@ export {
 } from './memory-network.js';
 export type { MemoryServer, MemoryServerOptions } from './memory-server.js';
 export type { MemorySocket } from './memory-socket.js';
+export {
+  MockExoCom,
+  type MockExoComOptions,
+  type MockMessage,
+  type MockSent,
+  type ReceivedMessage,
+} from './mock-exocom.js';

@@ -8,6 +8,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
+/** How long a process that has said its word is watched before it counts as one that stays, in ms. */
+const STAYS_MS = 300;
+const LIMIT_MS = 8_000;
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
 export interface Outcome {
@@ -18,8 +21,12 @@ export interface Outcome {
 }
 
 export interface Built {
-  /** Runs a module that may `import … from 'nyota'`, written as text; kills it after `limitMs`. */
-  run(source: string, limitMs?: number): Promise<Outcome>;
+  /**
+   * Runs a module that may `import … from 'nyota'`, written as text, until it ends by itself; killed after 8 s.
+   *
+   * @param said for a process that is expected to stay: it is killed `STAYS_MS` after it has printed this
+   */
+  run(source: string, said?: string): Promise<Outcome>;
   remove(): void;
 }
 
@@ -48,7 +55,7 @@ export function build(): Built {
   const entry = pathToFileURL(join(folder, 'dist/index.js')).href;
   let runs = 0;
   return {
-    run(source, limitMs = 5_000) {
+    run(source, said) {
       const file = join(folder, `run-${runs++}.mjs`);
       writeFileSync(file, source.replaceAll("'nyota'", `'${entry}'`));
       const child = spawn(process.execPath, [file], { stdio: ['ignore', 'pipe', 'pipe'] });
@@ -56,12 +63,13 @@ export function build(): Built {
       let stderr = '';
       child.stdout.setEncoding('utf8').on('data', (text: string) => {
         stdout += text;
+        if (said !== undefined && stdout.includes(said)) setTimeout(() => child.kill('SIGKILL'), STAYS_MS);
       });
       child.stderr.setEncoding('utf8').on('data', (text: string) => {
         stderr += text;
       });
       return new Promise((resolve) => {
-        const timer = setTimeout(() => child.kill('SIGKILL'), limitMs);
+        const timer = setTimeout(() => child.kill('SIGKILL'), LIMIT_MS);
         child.on('close', (code) => {
           clearTimeout(timer);
           resolve({ code: code ?? undefined, stdout: stdout.trim(), stderr: stderr.trim() });

@@ -28,7 +28,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   index: ['errors', 'clock', 'lifecycle', 'options', 'protocol', 'sync', 'session', 'stores', 'net', 'peer'],
   exorelay: ['index'],
   exocom: ['index', 'exorelay'], // of exorelay/ the message alone, see ONLY
-  testing: ['errors', 'clock', 'lifecycle', 'exorelay', 'exocom'],
+  testing: ['errors', 'clock', 'lifecycle', 'index', 'exorelay', 'exocom'],
   cli: ['index', 'exocom', 'testing'],
 };
 const PARTS = Object.keys(MAY_IMPORT);

@@ -99,9 +99,13 @@ describe('a client emits', () => {
   it('session with the reason and gap, where a server that knows nothing took the place of the first', async () => {
     const { server, client, session, port } = await kit.pair();
     const heard: unknown[] = [];
-    session.on('uncertain', () => new Promise(() => {}));
+    const running = deferred();
+    session.on('uncertain', () => {
+      running.resolve();
+      return new Promise(() => {});
+    });
     client.send('uncertain');
-    await within(new Promise<void>((resolve) => session.onAny(() => resolve())), 'the event').catch(() => {});
+    await within(running.promise, 'the listener');
     const firstId = client.id;
     const gap = once<[{ uncertain: number; lost: number; reason: NyotaError }]>(client, 'gap');
     const began = once<[{ id: string; reason: NyotaError }]>(client, 'session');

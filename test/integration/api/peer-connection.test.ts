@@ -1,6 +1,7 @@
 /** API.md, section 3: a peer's connection as its user sees and steers it. */
 import net from 'node:net';
 import { describe, expect, it } from 'vitest';
+import type { NyotaError } from '../../../src/index.js';
 import {
   type AnyPeer,
   cut,
@@ -136,18 +137,33 @@ describe('id, connected, state, resumed, socket', () => {
   });
 
   it('a session is resumed only by the identity that began it', async () => {
+    const users = ['first', 'second'];
     const { client, session } = await kit.pair({
       server: { authenticate: (user) => ({ user }) },
-      client: {
-        auth: (
-          () => (users: string[]) =>
-            users.shift()
-        )()(['first', 'second']),
-      },
+      client: { auth: () => users.shift() },
     });
     expect(session.identity).toEqual({ user: 'first' });
-    await cut(session, client);
-    expect(client.resumed).toBe(true);
+    const refused = once<[NyotaError]>(client, 'error');
+    client.reconnect();
+    expect((await refused)[0].code).toBe('NYOTA_UNAUTHORIZED');
+    expect(session.connected).toBe(false);
+  });
+
+  it('connect() tries again after a refusal that had stopped the attempts', async () => {
+    const users = ['wrong', 'right'];
+    const server = await kit.listening({
+      authenticate: (user) => {
+        if (user === 'wrong') throw new Error('no such user');
+        return user;
+      },
+    });
+    const client = kit.client({ port: portOf(server), auth: () => users.shift() });
+    const heard = client.sendWithAck('queued meanwhile');
+    await once(client, 'error');
+    expect(client.state).toBe('idle');
+    client.connect();
+    await within(heard, 'the ack');
+    expect(server.sessions.get(client.id)?.identity).toBe('right');
   });
 });
 

@@ -10,7 +10,6 @@ beforeAll(() => {
 });
 afterAll(() => built.remove());
 
-const HELD_MS = 700;
 const OVER = { code: 0, stderr: '' };
 /** It had to be killed. */
 const HELD = { code: undefined, stderr: '' };
@@ -20,7 +19,7 @@ describe('a process with a client', () => {
     const port = portOf(await kit.listening());
     const source = `import { createClient } from 'nyota';
       createClient(${port}).on('connect', () => console.log('connected'));`;
-    expect(await built.run(source, HELD_MS)).toMatchObject({ ...HELD, stdout: 'connected' });
+    expect(await built.run(source, 'connected')).toMatchObject({ ...HELD, stdout: 'connected' });
   });
 
   it('is not held by it after unref, connected or not yet', async () => {
@@ -67,8 +66,8 @@ describe('a process with a client', () => {
       const client = createClient({ port: 1, host: '127.0.0.1', reconnect: { minDelayMs: 60_000, maxDelayMs: 60_000, jitter: 'none' } });
       client.on('reconnecting', () => { console.log('backing off'); ${calls} });`;
     const [plain, again] = await Promise.all([
-      built.run(source(''), HELD_MS),
-      built.run(source('client.unref(); client.ref();'), HELD_MS),
+      built.run(source(''), 'backing off'),
+      built.run(source('client.unref(); client.ref();'), 'backing off'),
     ]);
     expect(plain).toMatchObject({ ...HELD, stdout: 'backing off' });
     expect(again).toMatchObject({ ...HELD, stdout: 'backing off' });
@@ -101,7 +100,7 @@ describe('a process with a server', () => {
       const server = createServer();
       server.listen(0, '127.0.0.1', () => { console.log('listening'); ${then} });`;
     const [held, unrefed, closed, destroyed] = await Promise.all([
-      built.run(source(''), HELD_MS),
+      built.run(source(''), 'listening'),
       built.run(source('server.unref();')),
       built.run(source('server.close();')),
       built.run(source('server.destroy();')),

@@ -108,6 +108,30 @@ describe.each(DIRECTIONS)('limits of the store, at the %s', (writer, reader) => 
   });
 });
 
+describe('limits of all values together', () => {
+  const limits = { maxOutboxBytes: 64 * 1024 * 1024 };
+  const value = Buffer.alloc(65_000);
+  const many = 258; // times 65 000 bytes: just below 16 MiB
+
+  it('16 MiB: the server refuses its own write at once, and there is room again after a delete', async () => {
+    const { session } = await kit.pair({ server: limits, client: limits });
+    for (let i = 0; i < many; i++) session.set(`key ${i}`, value);
+    expect(nyotaErrorOf(() => session.set('too much', value)).code).toBe('NYOTA_STORE_LIMIT');
+    session.delete('key 0');
+    session.set('fits', value);
+  });
+
+  it("16 MiB: a client's write is rolled back, and a create is refused", async () => {
+    const { client } = await kit.pair({ server: limits, client: limits });
+    for (let i = 0; i < many; i++) client.set(`key ${i}`, value);
+    const conflict = once<[StoreConflict]>(client, 'conflict');
+    client.set('too much', value);
+    expect((await conflict)[0]).toMatchObject({ key: 'too much', error: { code: 'NYOTA_STORE_LIMIT' } });
+    expect(client.store.has('too much')).toBe(false);
+    expect((await rejectionOf(client.store.create('too much', value))).code).toBe('NYOTA_STORE_LIMIT');
+  });
+});
+
 describe.each(DIRECTIONS)('update and create of the %s', (writer, reader) => {
   it('update sets what the function makes of the current value, and resolves to it', async () => {
     const { here, there } = await two(writer, reader);

@@ -1,6 +1,6 @@
 /** The limits: what is refused is refused at `send`, leaves nothing behind, and never costs the connection. */
 import { describe, expect, it } from 'vitest';
-import type { NyotaError } from '../../../src/index.js';
+import type { Client, NyotaError } from '../../../src/index.js';
 import {
   at,
   collect,
@@ -184,7 +184,7 @@ describe('maxFrameBytes', () => {
       client.handle('echo', (bytes: Buffer) => bytes);
       expect(big.equals((await client.request('echo', big)) as Buffer)).toBe(true);
       expect(big.equals((await session.request('echo', big)) as Buffer)).toBe(true);
-      for (const peer of [client, session]) {
+      for (const peer of [client, session as unknown as Client]) {
         expect(thrownCode(() => peer.send('event', Buffer.alloc(limit)))).toBe('NYOTA_FRAME_TOO_LARGE');
         expect(await codeOf(peer.request('echo', Buffer.alloc(limit)))).toBe('NYOTA_FRAME_TOO_LARGE');
       }
@@ -197,7 +197,7 @@ describe('maxFrameBytes', () => {
     it(`of the side that takes less (the ${smaller}) holds for both, and the connection lives`, async () => {
       const { client, session } = await tcpPair({ [smaller]: { maxFrameBytes: 10 * KIB } });
       const [up, down] = [collect(session, 'event'), collect(client, 'event')];
-      for (const peer of [client, session]) {
+      for (const peer of [client, session as unknown as Client]) {
         const [over, under] = [Buffer.alloc(10 * KIB), Buffer.alloc(10 * KIB - AROUND)];
         expect(thrownCode(() => peer.send('event', 1, over))).toBe('NYOTA_FRAME_TOO_LARGE');
         expect(await codeOf(peer.sendWithAck('event', 2, over))).toBe('NYOTA_FRAME_TOO_LARGE');

@@ -18,7 +18,8 @@ function handlers(session: Session): void {
   session.handle('later', async () => deep);
   session.handle('at-once', () => deep);
   session.handle('fails', async () => {
-    throw Object.assign(new Error('x'.repeat(5_000)), { deep });
+    const huge = 'x'.repeat(5_000);
+    throw Object.assign(new Error(huge), { deep, name: huge, code: huge });
   });
 }
 
@@ -56,6 +57,8 @@ describe('limits that are announced', () => {
       const { body: reply } = await peer.next(FrameType.REPLY);
       const [id, ok, error] = reply as [number, boolean, Error & { code?: string }];
       expect(ok).toBe(false);
+      const { name, message, code } = error;
+      expect(Buffer.byteLength(`${name}${message}${code}`)).toBeLessThan(limits.maxFrameBytes);
       if (id < 3) expect(error).toMatchObject({ code: 'NYOTA_PAYLOAD_TOO_COMPLEX' });
     }
     expect(() => arena.session(sessionId).send('deep', deep)).toThrow(

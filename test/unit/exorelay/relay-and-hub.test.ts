@@ -213,6 +213,25 @@ describe('what is delivered', () => {
     expect(errors.map(({ message }) => message)).toEqual(['no', 'nor later']);
   });
 
+  it('what its handler sends carries which message caused it, and belongs to the same activity', async () => {
+    const relay = await online();
+    relay.registerHandler('work', (_, { send, reply }) => {
+      send('other');
+      reply('done');
+    });
+    hub.deliver({ name: 'work', id: 'm1', activityId: 'a1', auth: 'secret' });
+    expect(await hub.message('other')).toMatchObject({ causedBy: 'm1', activityId: 'a1' });
+    expect(await hub.message('other')).not.toHaveProperty('auth');
+    expect(await hub.message('done')).toMatchObject({ responseTo: 'm1', activityId: 'a1', auth: 'secret' });
+  });
+
+  it('a __status message is answered with __status-ok', async () => {
+    await online();
+    hub.deliver({ name: '__status', id: 'm1' });
+    expect(await hub.message('__status-ok')).toMatchObject({ responseTo: 'm1', last: true });
+    await hub.until(() => hub.handled.length === 1);
+  });
+
   it('without an id is an error event: missing message id', async () => {
     await online();
     hub.deliver({ name: 'work', id: '' });

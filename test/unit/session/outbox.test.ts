@@ -133,8 +133,17 @@ describe('the memory of an outbox', () => {
     gc();
     return process.memoryUsage().arrayBuffers;
   };
+  /** Memory is swept in the background: asks again until it is below, or says how much stays. */
+  const heldBelow = async (limit: number): Promise<number> => {
+    let bytes = held();
+    for (let i = 0; i < 200 && bytes >= limit; i++) {
+      await new Promise((resolve) => setImmediate(resolve));
+      bytes = held();
+    }
+    return bytes;
+  };
 
-  it('is let go when what was sent is acknowledged, also in part, and when a large frame is withdrawn', () => {
+  it('is let go when what was sent is acknowledged, also in part, and when a large frame is withdrawn', async () => {
     const outbox = new Outbox(WIDE);
     const before = held();
     const payload = body(60_000);
@@ -142,12 +151,13 @@ describe('the memory of an outbox', () => {
     expect(held() - before).toBeGreaterThan(20 * MIB);
     while (outbox.take() !== undefined) {}
     outbox.acknowledge(395);
-    expect(held() - before).toBeLessThan(2 * MIB);
+    expect(await heldBelow(before + 2 * MIB)).toBeLessThan(before + 2 * MIB);
     outbox.acknowledge(400);
     const large = body(8 * MIB);
     const seq = outbox.append(FrameType.EVENT, 0, large);
     outbox.withdraw(seq);
-    expect(held() - before).toBeLessThan(10 * MIB); // `large` itself is 8 of them
+    const limit = before + 10 * MIB; // `large` itself is 8 of them
+    expect(await heldBelow(limit)).toBeLessThan(limit);
     expect(large.length).toBe(8 * MIB);
   });
 
