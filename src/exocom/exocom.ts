@@ -70,9 +70,9 @@ export class ExoCom extends EventEmitter<ExoComEvents> implements AsyncDisposabl
     this.#exchange = this.#makeExchange();
     this.#server = createServer<RelayContract>(this.#serverOptions(), (session) => this.#serve(session));
     this.#server.on('error', (error) => this.#failed(error));
-    this.#server.on('clientError', ({ message }, { remoteAddress }) => {
-      const where = remoteAddress ?? 'an unknown address';
-      this.#warn({ message: `A connection from ${where} was refused: ${message}`, code: 'EXO_REFUSED' });
+    this.#server.on('clientError', (error, { remoteAddress }) => {
+      // Told with its reason already: the error that the relay gets has none.
+      if (error.code !== 'NYOTA_UNAUTHORIZED') this.#refused(remoteAddress, error.message);
     });
     const { monitorPort } = this.#options;
     if (monitorPort !== undefined) this.#monitorServer = this.#makeMonitor();
@@ -221,7 +221,14 @@ export class ExoCom extends EventEmitter<ExoComEvents> implements AsyncDisposabl
       ...(tls !== undefined && { tls }),
       ...(store !== undefined && { store }),
       clock,
-      authenticate: (credentials, info) => senders.authenticate(credentials, info),
+      authenticate: (credentials, info) => {
+        try {
+          return senders.authenticate(credentials, info);
+        } catch (error) {
+          this.#refused(info.remoteAddress, error instanceof Error ? error.message : String(error));
+          throw error;
+        }
+      },
     };
   }
 
@@ -272,6 +279,11 @@ export class ExoCom extends EventEmitter<ExoComEvents> implements AsyncDisposabl
       'there are routes, and neither tokens nor client certificates that could prove a role: every service is refused. ' +
       'Give tokens, or take roles at their word with development: true';
     this.#warn({ message, code: 'EXO_NO_CREDENTIALS' });
+  }
+
+  #refused(remoteAddress: string | undefined, reason: string): void {
+    const from = remoteAddress ?? 'an unknown address';
+    this.#warn({ message: `A connection from ${from} was refused: ${reason}`, code: 'EXO_REFUSED' });
   }
 
   #warn(warning: HubWarning): void {

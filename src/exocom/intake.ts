@@ -77,9 +77,12 @@ export class Intake {
     return this.#early.nextExpiry;
   }
 
-  /** Refuses the replies whose asker did not come back. */
+  /** Lets go of the replies whose asker did not come back. One that is sent again has most likely arrived before the restart. */
   expire(now: number): void {
-    for (const { message } of this.#early.expire(now)) this.#unknownReply(message);
+    for (const { message } of this.#early.expire(now)) {
+      if (message.envelope.redelivered === true) this.#parts.ledger.settle(message, now);
+      else this.#unknownReply(message);
+    }
   }
 
   #takeReply(link: Link, message: Incoming, responseTo: string): void {

@@ -33,10 +33,6 @@ export class Deliveries {
   /** Finished, by when; oldest first. */
   readonly #finished = new Map<string, number>();
 
-  get running(): number {
-    return this.#running.size;
-  }
-
   stateOf(ref: MessageRef): 'new' | 'running' | 'finished' {
     const key = keyOf(ref);
     if (this.#running.has(key)) return 'running';

@@ -2,7 +2,7 @@
  * The relay's side of the connection to ExoCom: one nyota session after the other, registered anew in each, and the
  * outbox sent through it. Says what arrives; what it means is the relay's business.
  *
- *   idle --start--> unregistered --exo.registered--> registered --close--> closed
+ *   idle --start--> unregistered --exo.registered--> registered --close--> closing --> closed
  *                        ^                               |
  *                        `--- a new session, or exo.hello
  */
@@ -44,10 +44,11 @@ export class HubLink {
   readonly #outbox: Outbox;
   readonly #hooks: HubLinkHooks;
   #client: Client<RelayContract> | undefined;
-  #state: 'idle' | 'unregistered' | 'registered' | 'closed' = 'idle';
+  #state: 'idle' | 'unregistered' | 'registered' | 'closing' | 'closed' = 'idle';
   /** The session has taken as much as it should hold: `drain` follows. */
   #full = false;
   #registrationPlanned = false;
+  #leaving = false;
   /** The hub process that the session at hand is with, and the one that this relay was registered at before. */
   #hub: string | undefined;
   #before: string | undefined;
@@ -83,6 +84,7 @@ export class HubLink {
     });
     client.on('error', (error) => this.#hooks.error(error));
     client.on('exo.hello', ({ hub }) => {
+      if (this.#state === 'closing' || this.#state === 'closed') return;
       this.#hub = hub;
       this.#begunAnew();
       this.#register(client);
@@ -91,6 +93,7 @@ export class HubLink {
       if (this.#state !== 'unregistered') return;
       this.#state = 'registered';
       this.#before = this.#hub;
+      if (this.#leaving) this.leave();
       this.flush();
       this.#hooks.registered();
     });
@@ -144,12 +147,15 @@ export class HubLink {
 
   /** No new messages, please; what runs here finishes. */
   leave(): void {
+    this.#leaving = true;
     if (this.#state === 'registered') this.#send((client) => client.send('exo.leave'));
   }
 
+  /** What still arrives meanwhile is still reported as handled. */
   async close(): Promise<void> {
-    this.#state = 'closed';
+    this.#state = 'closing';
     await this.#client?.close();
+    this.#state = 'closed';
   }
 
   destroy(): void {
@@ -158,7 +164,7 @@ export class HubLink {
   }
 
   #begunAnew(): void {
-    if (this.#state === 'closed') return;
+    if (this.#state === 'closing' || this.#state === 'closed') return;
     this.#state = 'unregistered';
     this.#full = false;
     this.#outbox.restart();

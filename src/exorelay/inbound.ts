@@ -47,6 +47,8 @@ export class Inbound {
   readonly #maxRunning: number;
   readonly #hooks: InboundHooks;
   readonly #deliveries = new Deliveries();
+  /** Replies whose reply handlers have not settled. */
+  readonly #replies = new Set<Delivery>();
   #waiting: Job[] = [];
   #running = 0;
   #leaving = false;
@@ -64,9 +66,9 @@ export class Inbound {
     this.#hooks = hooks;
   }
 
-  /** True when no handler runs or waits. */
+  /** True when no message handler runs or waits. Reply handlers don't count: one of them may be what closes the relay. */
   get idle(): boolean {
-    return this.#running === 0 && this.#waiting.length === 0 && this.#deliveries.running === 0;
+    return this.#running === 0 && this.#waiting.length === 0;
   }
 
   /** No new messages from now on: ExoCom gives them to another instance. */
@@ -145,6 +147,11 @@ export class Inbound {
     return new Set(revoked.map(({ ref }) => ref.id));
   }
 
+  /** Replies that have reached their reply handler count as handled: this relay closes. */
+  settleReplies(): void {
+    for (const delivery of [...this.#replies]) this.#finish(delivery, undefined);
+  }
+
   /** The relay ends: what runs is told. */
   end(error: NyotaError): void {
     this.#leaving = true;
@@ -160,9 +167,14 @@ export class Inbound {
 
   #takeReply(job: Job, envelope: DeliveredEnvelope): void {
     const pending = this.#messenger.waitingFor(envelope);
-    if (pending !== undefined) this.#settle(job, () => pending.replied(envelope), false);
-    else if (this.handlers.has(envelope.name)) this.#take(job);
-    else job.done(); // nobody waits for it any more
+    if (pending !== undefined) {
+      this.#replies.add(job.delivery);
+      this.#settle(job, () => pending.replied(envelope), false);
+    } else if (this.handlers.has(envelope.name)) {
+      this.#take(job);
+    } else {
+      job.done(); // nobody waits for it any more
+    }
   }
 
   #take(job: Job): void {
@@ -225,6 +237,7 @@ export class Inbound {
 
   #finish(delivery: Delivery, thrown: unknown): void {
     const error = thrown === undefined ? undefined : asError(thrown);
+    this.#replies.delete(delivery);
     if (this.#deliveries.finish(delivery, this.#clock.now())) {
       const handled: Handled =
         error === undefined ? delivery.ref : { ...delivery.ref, error: error.message.slice(0, 256) };

@@ -8,7 +8,7 @@ import type { ResolvedRelayOptions } from './options.js';
 
 export interface OwnPortHooks {
   /** A message; `respond` sends a reply to whoever sent it. */
-  message(envelope: Envelope, respond: (reply: Envelope) => void): void;
+  message(envelope: Envelope, respond: (reply: Envelope) => Envelope): void;
   /** Something that is no message. */
   malformed(text: string): void;
   listening(port: number): void;
@@ -44,7 +44,12 @@ export class OwnPort {
         session.on('exo.message', (value) => {
           const envelope = readEnvelope(value);
           if (typeof envelope === 'string') hooks.malformed(envelope);
-          else hooks.message(envelope, (reply) => session.send('exo.deliver', reply));
+          else {
+            hooks.message(envelope, (reply) => {
+              session.send('exo.deliver', reply);
+              return reply;
+            });
+          }
         });
       },
     );

@@ -8,7 +8,7 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { NyotaError } from '../index.js';
-import { handlerFault, sendFault } from './checks.js';
+import { handlerFault } from './checks.js';
 import type {
   AnyMessages,
   AnyReplies,
@@ -25,6 +25,7 @@ import type {
   Sent,
   StreamOptions,
 } from './contract.js';
+import { directReply } from './direct-reply.js';
 import { HubLink } from './hub-link.js';
 import { type AnyHandler, Inbound } from './inbound.js';
 import type { Envelope, Rejection } from './message.js';
@@ -39,7 +40,6 @@ import {
 import { Outbox } from './outbox.js';
 import { OwnPort } from './own-port.js';
 import { QuietWaiters } from './quiet-waiters.js';
-import { snapshot } from './snapshot.js';
 
 export interface ExoRelayEvents {
   /** Registered with ExoCom, once for each `listen` or `connect`; with the own port, if there is one. */
@@ -279,6 +279,7 @@ export class ExoRelay<M = AnyMessages, R = AnyReplies>
     // It was destroyed meanwhile.
     if ((this.#state as string) === 'closed') return;
     this.#state = 'closed';
+    this.#inbound.settleReplies();
     await this.#link.close();
     await this.#ownPort?.close();
     if (this.#outbox.size > 0) {
@@ -363,29 +364,16 @@ export class ExoRelay<M = AnyMessages, R = AnyReplies>
     headers: Headers & { activityId: string },
     name: unknown,
     payload: unknown,
-    respond: (reply: Envelope) => void,
+    respond: (reply: Envelope) => Envelope,
   ): Sent {
-    const sent: Sent = { id: randomUUID(), activityId: headers.activityId };
     try {
-      const fault = sendFault(name, payload, 'reply');
-      if (fault !== undefined) throw fault;
-      const copy = snapshot(payload).value;
-      const { auth, responseTo, causedBy, last } = headers;
-      respond({
-        ...sent,
-        name: name as string,
-        ...(copy !== undefined && { payload: copy }),
-        ...(auth !== undefined && { auth }),
-        ...(responseTo !== undefined && { responseTo }),
-        ...(causedBy !== undefined && { causedBy }),
-        ...(last === true && { last }),
-        sender: this.serviceName,
-        timestamp: Math.round(this.#options.clock.now()),
-      });
+      const from = { sender: this.serviceName, now: this.#options.clock.now() };
+      const { id, activityId } = respond(directReply(headers, name, payload, from));
+      return { id, activityId };
     } catch (error) {
       this.#report(error as Error);
+      return { id: randomUUID(), activityId: headers.activityId };
     }
-    return sent;
   }
 
   #report(error: Error): void {

@@ -30,7 +30,8 @@ function withTarget(target: unknown, host: string | undefined, more: ClientOptio
   }
   const address = parseAddress(target, 'port');
   if (host !== undefined) {
-    if ('path' in address) throw invalidOption('host', 'nothing beside a path', host);
+    if ('path' in address || 'host' in address)
+      throw invalidOption('host', 'nothing beside an address that names one', host);
     return { ...more, port: address.port, host };
   }
   return 'path' in address ? { ...more, path: address.path } : { ...more, servers: [address] };

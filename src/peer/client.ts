@@ -211,7 +211,7 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
   /** Nobody will answer them as long as nobody connects. */
   #failRequests(reason: NyotaError): void {
     const text = `the client has stopped connecting: ${reason.message}`;
-    this.core.sender.requests.fail(new NyotaError('NYOTA_CLOSED', text, { cause: reason }));
+    this.core.sender.failRequests(new NyotaError('NYOTA_CLOSED', text, { cause: reason }));
   }
 
   get #progress(): number {
@@ -251,6 +251,7 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
     if (this.core.state.is === 'ended') return;
     const error = new NyotaError('NYOTA_CLOSED', 'the client is closed');
     this.#connector.stop(error);
+    this.#dialler.dispose();
     this.runtime.end(error);
     this.#dialling = 'idle';
     // The connection's own end finds the session ended, so what it would have told is told here.

@@ -31,6 +31,13 @@ export class Dialler {
     );
   }
 
+  /** The client is over: a socket that was brought and not used yet is nobody's. */
+  dispose(): void {
+    this.#socket?.on('error', () => {});
+    this.#socket?.destroy();
+    this.#socket = undefined;
+  }
+
   /** The next attempt is for the next server. */
   advance(): void {
     this.#server++;

@@ -22,6 +22,8 @@ export interface RegistryHooks<C> {
   /** A `Session` object was made, and nothing of it dispatched yet. */
   begun(session: Session<C>, resumed: boolean): void;
   report(error: NyotaError): void;
+  /** A session's connection was broken off because of what its client did. */
+  misbehaved(error: NyotaError, remoteAddress: string | undefined): void;
 }
 
 /** What is there of a session when its object is made. */
@@ -175,6 +177,7 @@ export class Registry<C> {
       stored,
       agreed: open.limits,
       ended: (ended, reason) => this.#ended(ended as unknown as Session<C>, reason),
+      misbehaved: (error, remoteAddress) => this.#hooks.misbehaved(error, remoteAddress),
       evicted: (evicted) => this.#forget(evicted as unknown as Session<C>),
     });
     this.sessions.set(id, session);

@@ -60,6 +60,7 @@ export class Server<C = AnyContract> implements AsyncDisposable {
       isOpen: () => this.#state === 'open',
       begun: (session, resumed) => this.#begun(session, resumed),
       report: (error) => this.#lifecycle.emit('error', error),
+      misbehaved: (error, remoteAddress) => this.#lifecycle.emit('clientError', error, { remoteAddress }),
     });
     this.#admissionHost = this.#hostAdmissions();
     this.#listener = new Listener(

@@ -16,6 +16,18 @@ import type { AnyContract, StateOf, ToClient, ToServer } from './contract.js';
 import type { SessionEvents } from './lifecycle-events.js';
 import { Peer } from './peer.js';
 
+/** What a connection is broken off for because its client broke the protocol, or took more than its share. */
+const MISBEHAVIOUR: ReadonlySet<string> = new Set([
+  'NYOTA_PROTOCOL_ERROR',
+  'NYOTA_PAYLOAD_REFUSED',
+  'NYOTA_UNKNOWN_FRAME',
+  'NYOTA_SEQUENCE_GAP',
+  'NYOTA_RESERVED_EVENT',
+  'NYOTA_CONTROL_FLOOD',
+  'NYOTA_STALLED',
+  'NYOTA_DIVERGED',
+]);
+
 export type SessionState = 'new' | 'attached' | 'detached' | 'dead';
 
 /** What a session is made of, and what it asks of its server. */
@@ -36,6 +48,8 @@ export interface SessionOrigin {
   readonly agreed: WireLimits;
   /** The session is over: forget it, and remember why. */
   ended(session: Session<never>, reason: NyotaError): void;
+  /** Its connection was broken off because of what the client did. */
+  misbehaved(error: NyotaError, remoteAddress: string | undefined): void;
   /** This process does not hold the session any more; it lives on in the store. */
   evicted(session: Session<never>): void;
 }
@@ -45,6 +59,7 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
   #state: SessionState = 'new';
   #resumed = false;
   #fence: number;
+  #remoteAddress: string | undefined;
   #expiry: ClockTimer | undefined;
   #closing: Promise<void> | undefined;
 
@@ -182,6 +197,7 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
     resumed: boolean,
   ): void {
     this.core.dispatcher.expectRedelivery(sentBefore);
+    this.#remoteAddress = connection.socket.remoteAddress;
     this.#stopExpiry();
     const wasAttached = this.#state === 'attached';
     this.#state = 'attached';
@@ -239,7 +255,10 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
 
   protected override detached(error: NyotaError | undefined, said: boolean): void {
     if (this.#state === 'dead') return;
+    const remoteAddress = this.#remoteAddress;
     this.#state = 'detached';
+    if (error !== undefined && !said && MISBEHAVIOUR.has(error.code))
+      this.#origin.misbehaved(error, remoteAddress);
     this.emitLifecycle('disconnect', error);
     this.quietChanged();
     const closedByClient = said && error?.code === 'NYOTA_SESSION_CLOSED';

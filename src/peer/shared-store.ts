@@ -3,7 +3,7 @@
  * out can be changed behind the store's back.
  */
 import { NyotaError } from '../errors.js';
-import { describeValue } from '../options.js';
+import { describeValue, invalidOption, refuseUnknown } from '../options.js';
 import { decodePayload, encodePayload } from '../protocol/payload.js';
 import type { SessionCore } from '../session/session-core.js';
 import type { CompareAndSetResult } from '../session/store-endpoint.js';
@@ -227,6 +227,11 @@ export class SharedStore<State = Record<string, unknown>> {
   }
 }
 
-function ttlOf({ ttlMs }: SetOptions): { ttlMs?: number } {
+const SET_OPTIONS: ReadonlySet<string> = new Set(['ttlMs']);
+
+function ttlOf(options: SetOptions): { ttlMs?: number } {
+  if (typeof options !== 'object' || options === null) throw invalidOption('options', 'an object', options);
+  refuseUnknown(options, SET_OPTIONS);
+  const { ttlMs } = options;
   return ttlMs === undefined ? {} : { ttlMs };
 }

@@ -19,6 +19,8 @@ export class Attachment {
   readonly #peerPingIntervalMs: number;
   #control: Buffer[] = [];
   #peerPaused = false;
+  /** Pings of ours that were not answered yet. */
+  #pingsOut = 0;
   /** When reading was last stopped or started. */
   #readingSince: number;
   /** The highest number that had been sent before: up to it, what goes out is a replay. */
@@ -27,7 +29,7 @@ export class Attachment {
   constructor(limits: Limits, theirs: WireLimits, replayUpTo: number, now: number) {
     this.#limits = limits;
     this.#heartbeat = new Heartbeat(limits, now);
-    this.#flood = new FloodMeter(limits.pingIntervalMs, theirs.pingIntervalMs);
+    this.#flood = new FloodMeter(theirs.pingIntervalMs);
     this.#peerPingIntervalMs = theirs.pingIntervalMs;
     this.#readingSince = now;
     this.replayUpTo = replayUpTo;
@@ -69,7 +71,10 @@ export class Attachment {
 
   /** A control frame of the session's. True where an answer waits to be written. Throws for one that belongs nowhere. */
   receive(frame: FrameView, now: number): boolean {
-    this.countControl(now);
+    // The answer to a ping of ours is no flood, however many come at once after a pause of the other side.
+    const answers = frame.type === FrameType.PONG && this.#pingsOut > 0;
+    if (answers) this.#pingsOut--;
+    else this.countControl(now);
     if (frame.type === FrameType.PING) {
       const { id, paused } = parsePing(this.#body(frame));
       this.#peerPaused = paused;
@@ -95,6 +100,7 @@ export class Attachment {
   tick(now: number, reading: boolean): Pulse {
     const pulse = this.#heartbeat.tick(now);
     if (pulse === 'ping') {
+      this.#pingsOut++;
       const id = this.#heartbeat.ping(now);
       this.#control.push(encodeFrame(FrameType.PING, {}, encodePing({ id, paused: !reading })));
     }

@@ -15,14 +15,10 @@ export class FloodMeter {
   #count = 0;
   #credit = 0;
 
-  /**
-   * @param ownPingIntervalMs how often this side pings: each of its pings is answered with a pong
-   * @param theirPingIntervalMs how often the other side said that it pings; 0 for never
-   */
-  constructor(ownPingIntervalMs: number, theirPingIntervalMs: number) {
-    const theirs =
-      theirPingIntervalMs === 0 ? 0 : WINDOW_MS / Math.max(theirPingIntervalMs, LEAST_INTERVAL_MS);
-    this.#allowed = MAX_CONTROL_FRAMES_PER_SECOND + Math.ceil(WINDOW_MS / ownPingIntervalMs + theirs);
+  /** @param pingIntervalMs how often the other side said that it pings; 0 for never */
+  constructor(pingIntervalMs: number) {
+    const pings = pingIntervalMs === 0 ? 0 : WINDOW_MS / Math.max(pingIntervalMs, LEAST_INTERVAL_MS);
+    this.#allowed = MAX_CONTROL_FRAMES_PER_SECOND + Math.ceil(pings);
   }
 
   /** This side did not read for so long: what came meanwhile arrives at once, and is no flood. */

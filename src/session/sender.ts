@@ -155,6 +155,12 @@ export class Sender {
     this.#actions.settled();
   }
 
+  /** Stops waiting for every reply. Those that are still unsent are taken back; the others may be handled yet. */
+  failRequests(error: NyotaError): void {
+    for (const seq of this.requests.seqs()) this.deliveries.withdraw(seq, error);
+    this.requests.fail(error);
+  }
+
   /** The reply to a request of the other side's. Never fails: what can't be sent is replaced by the error that says so. */
   reply(id: number, ok: boolean, value: unknown): void {
     let body: Buffer;

@@ -225,19 +225,6 @@ describe('what can not travel throws NYOTA_UNSERIALIZABLE at send, naming the pa
     expect((error.cause as Error).message).toBe('not now');
   });
 
-  it('a getter is read once: what was checked is what travels', async () => {
-    const { client, session } = await kit.pair();
-    const heard = once(session, 'value');
-    let reads = 0;
-    client.send('value', {
-      get now() {
-        return ++reads === 1 ? 'checked' : new Date(Number.NaN);
-      },
-    });
-    expect(await heard).toEqual([{ now: 'checked' }]);
-    expect(reads).toBe(1);
-  });
-
   it('an object without a prototype arrives as a plain one', async () => {
     const { client, session } = await kit.pair();
     const heard = once(session, 'bare');

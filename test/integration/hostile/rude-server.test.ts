@@ -30,7 +30,10 @@ describe('a REJECT', () => {
     const { client } = await started();
     client.send('queued');
     const request = client.request('never-answered');
-    const failed = expect(request).rejects.toMatchObject({ code: 'NYOTA_UNAUTHORIZED' });
+    const failed = expect(request).rejects.toMatchObject({
+      code: 'NYOTA_CLOSED',
+      cause: { code: 'NYOTA_UNAUTHORIZED' },
+    });
     const { peer } = await raw.opened();
     peer.write(reject({ code: 'NYOTA_UNAUTHORIZED', retry: 'never' }));
     await patient.hears('error', 'NYOTA_UNAUTHORIZED');

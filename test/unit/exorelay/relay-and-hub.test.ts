@@ -478,3 +478,40 @@ describe('close', () => {
     await relay.close();
   });
 });
+
+describe('a graceful close', () => {
+  it('is finished by a reply handler that asks for it, without waiting for itself', async () => {
+    const relay = await online({ drainTimeoutMs: 60_000 });
+    const closed = new Promise<void>((resolve) => {
+      relay.send('hello', async () => {
+        await relay.close();
+        resolve();
+      });
+    });
+    const { id } = await hub.message('hello');
+    hub.deliver({ name: 'hello back', id: 'r1', responseTo: id });
+    await closed;
+    await hub.until(() => hub.handled.length === 1);
+  });
+
+  it('leaves a hub too that was restarted meanwhile', async () => {
+    const relay = await online();
+    let finish = (): void => {};
+    const begun = new Promise<void>((begin) => {
+      relay.registerHandler('work', () => {
+        begin();
+        return new Promise<void>((resolve) => {
+          finish = resolve;
+        });
+      });
+    });
+    hub.deliver({ name: 'work', id: 'm1' });
+    await begun;
+    const closed = relay.close();
+    await hub.until(() => hub.left === 1);
+    await restart();
+    await hub.until(() => hub.left === 1);
+    finish();
+    await closed;
+  });
+});

@@ -77,7 +77,12 @@ describe('an address', () => {
     expect(thrown(() => parseAddress('h:70000', 'port')).message).toBe(
       'port: a port is a whole number from 0 to 65535, not 70000',
     );
-    expect(thrown(() => parseAddress('a\u001b[31m\n'.repeat(99))).message).not.toMatch(/[\u001b\n]/);
+    const { message } = thrown(() => parseAddress('a\u001b[31m\n'.repeat(99)));
+    expect([message.includes('\u001b'), message.includes('\n'), message.length < 500]).toEqual([
+      false,
+      false,
+      true,
+    ]);
   });
 
   it.each([
