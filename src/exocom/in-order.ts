@@ -16,8 +16,9 @@ interface Entry {
 }
 
 export class InOrder {
-  #entries: Entry[] = [];
+  readonly #entries: Entry[] = [];
   #bytes = 0;
+  #running = false;
 
   get length(): number {
     return this.#entries.length;
@@ -39,11 +40,23 @@ export class InOrder {
     return { open: () => settle('open'), drop: () => settle('dropped') };
   }
 
+  /** One at a time: what runs may add more, and may open what is behind it. */
   #advance(): void {
-    let settled = 0;
-    while (this.#entries[settled] !== undefined && this.#entries[settled]?.state !== 'waiting') settled++;
-    const ready = this.#entries.splice(0, settled);
-    for (const entry of ready) this.#bytes -= entry.size;
-    for (const entry of ready) if (entry.state === 'open') entry.run();
+    if (this.#running) return;
+    this.#running = true;
+    try {
+      for (let next = this.#shift(); next !== undefined; next = this.#shift()) {
+        if (next.state === 'open') next.run();
+      }
+    } finally {
+      this.#running = false;
+    }
+  }
+
+  #shift(): Entry | undefined {
+    if (this.#entries[0] === undefined || this.#entries[0].state === 'waiting') return undefined;
+    const next = this.#entries.shift();
+    this.#bytes -= next?.size ?? 0;
+    return next;
   }
 }

@@ -33,7 +33,9 @@ export class Recovery {
   find(ref: MessageRef, roles: () => readonly string[], found: Lost['found']): void {
     this.#lost.push({ ref, roles, found });
     const { clock, readyAt } = this.#options;
-    this.#timer ??= clock.setTimeout(() => void this.#ask(), Math.max(0, readyAt - clock.now()));
+    if (this.#timer !== undefined) return;
+    this.#timer = clock.setTimeout(() => void this.#ask(), Math.max(0, readyAt - clock.now()));
+    this.#timer.unref?.();
   }
 
   stop(): void {
@@ -51,7 +53,11 @@ export class Recovery {
         const instances = this.#options.of(role);
         // A single one gets it anyway.
         if (instances.length < 2) continue;
-        for (const instance of instances) refs.set(instance, [...(refs.get(instance) ?? []), ref]);
+        for (const instance of instances) {
+          const asked = refs.get(instance);
+          if (asked === undefined) refs.set(instance, [ref]);
+          else asked.push(ref);
+        }
       }
     }
     const had = new Map<string, Map<string, string>>();

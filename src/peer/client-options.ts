@@ -18,6 +18,8 @@ import {
   refuseUnknown,
 } from '../options.js';
 import type { ReconnectOptions } from '../session/reconnect-schedule.js';
+import type { SessionStore } from '../stores/session-store.js';
+import type { ClientStore } from './client-identity.js';
 import { readClock } from './clock-option.js';
 
 /** Credentials: any value that an event's argument may be, or a function that makes it, called anew at every attempt. */
@@ -41,6 +43,10 @@ export interface ClientOptions extends LimitOptions, TcpOptions {
   auth?: Auth;
   /** Default true. An object sets the back-off: `{ minDelayMs: 100, maxDelayMs: 30_000, factor: 2, jitter: 'full' }`. */
   reconnect?: boolean | Partial<ReconnectOptions>;
+  /** Keeps the session, so that a process that starts again goes on with it. Default: it dies with the process. */
+  store?: SessionStore;
+  /** Under which `store` keeps it: two clients on one store need two keys. Default 'client'. */
+  storeKey?: string;
   /** From dialling to a connected socket, TLS included. Default 10 000. */
   connectTimeoutMs?: number;
   /** For tests: time and timers. Default: the system's. */
@@ -60,6 +66,7 @@ export interface ResolvedClientOptions {
   readonly auth: Auth;
   readonly reconnect: boolean;
   readonly schedule: ReconnectOptions;
+  readonly store: ClientStore | undefined;
   readonly connectTimeoutMs: number;
   readonly clock: Clock;
   readonly random: () => number;
@@ -71,6 +78,8 @@ export const DEFAULT_SCHEDULE: ReconnectOptions = Object.freeze({
   factor: 2,
   jitter: 'full',
 });
+
+const MAX_STORE_KEY_LENGTH = 128;
 
 /** What `net.connect` takes, besides the address. */
 const TCP_NAMES = [
@@ -109,6 +118,8 @@ const KNOWN: ReadonlySet<string> = new Set([
   'socket',
   'auth',
   'reconnect',
+  'store',
+  'storeKey',
   'connectTimeoutMs',
   'clock',
   'random',
@@ -133,6 +144,7 @@ export function readClientOptions(options: ClientOptions): ResolvedClientOptions
     auth: options.auth,
     reconnect,
     schedule,
+    store: readStore(options),
     connectTimeoutMs: readMs('connectTimeoutMs', options.connectTimeoutMs, 10_000),
     clock: readClock(options.clock),
     random: readFunction('random', options.random) ?? Math.random,
@@ -162,6 +174,8 @@ function ownOptions(options: ClientOptions): Record<string, unknown> {
     'socket',
     'auth',
     'reconnect',
+    'store',
+    'storeKey',
     'connectTimeoutMs',
     'clock',
     'random',
@@ -199,6 +213,17 @@ export function isSocket(value: unknown): value is SocketLike {
     typeof (value as { write?: unknown }).write === 'function' &&
     typeof (value as { on?: unknown }).on === 'function'
   );
+}
+
+function readStore({ store, storeKey = 'client' }: ClientOptions): ClientStore | undefined {
+  if (typeof storeKey !== 'string' || storeKey === '' || storeKey.length > MAX_STORE_KEY_LENGTH) {
+    throw invalidOption('storeKey', `a string of 1 to ${MAX_STORE_KEY_LENGTH} characters`, storeKey);
+  }
+  if (store === undefined) return undefined;
+  if (typeof store !== 'object' || store === null || store.durable !== true) {
+    throw invalidOption('store', 'a durable SessionStore, as from nyota/stores/lmdb', store);
+  }
+  return { store, key: storeKey };
 }
 
 function readSignal(signal: unknown): AbortSignal | undefined {

@@ -9,16 +9,16 @@
  *    |           `-------------´------------´-----------´--> draining --> idle, closed
  *    `-- disconnect(), or an error after which no attempt makes sense
  */
-import { randomBytes } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import { NyotaError } from '../errors.js';
 import type { Connection } from '../net/connection.js';
 import { FrameType } from '../protocol/constants.js';
 import type { WelcomeMessage } from '../protocol/messages.js';
 import { announced } from '../session/agreement.js';
-import { SECRET_BYTES, sessionId } from '../session/credentials.js';
+import type { SessionBatch } from '../stores/session-store.js';
 import { clientArguments } from './client-arguments.js';
 import { Rejected, shakeHands } from './client-handshake.js';
+import { ClientIdentity } from './client-identity.js';
 import {
   type ClientOptions,
   type ResolvedClientOptions,
@@ -55,10 +55,7 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
   readonly #dialler: Dialler;
   readonly #connector: Connector;
   #schedule: ResolvedClientOptions['schedule'] | undefined;
-  #secret = randomBytes(SECRET_BYTES);
-  #id = sessionId(this.#secret);
-  /** The server has welcomed this session: it is there to come back to. */
-  #established = false;
+  readonly #identity: ClientIdentity;
   /** Why the session before this one is over. */
   #newSessionReason: NyotaError | undefined;
   #goal: Goal = 'stay';
@@ -73,6 +70,14 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
   constructor(options: ResolvedClientOptions, onConnect: ((info: { resumed: boolean }) => void) | undefined) {
     super('client', options.limits, options.clock);
     this.#options = options;
+    this.#identity = new ClientIdentity(options.store, options.clock);
+    if (this.#identity.isKept) {
+      const keeper = {
+        commit: (batch: SessionBatch) => this.#identity.commit(batch),
+        failed: (error: NyotaError) => this.#storeFailed(error),
+      };
+      this.runtime.keepInStore(keeper, this.#identity.stored);
+    }
     this.#dialler = new Dialler(options, this.#handles);
     this.#schedule = options.reconnect ? options.schedule : undefined;
     this.#connector = new Connector({ ...options, handles: this.#handles }, this.#connectorHooks());
@@ -88,7 +93,7 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
   }
 
   override get id(): string {
-    return this.#id;
+    return this.#identity.id;
   }
 
   override get state(): ClientState {
@@ -242,9 +247,33 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
       this.core.state.is === 'ended' || (this.core.quiet && sender.requests.size === 0) || !this.#active;
     await this.untilQuiet(done);
     const connection = this.runtime.connection;
+    const { received } = this.core.dispatcher.inbox;
+    const { lastSeq, frames } = this.core.sender.outbox;
     this.#hangUp(new NyotaError('NYOTA_SESSION_CLOSED', 'the client closed the session'));
+    await this.runtime.settleSteps();
     this.#end();
     await connection?.whenClosed();
+    await this.#leaveStore(frames === 0 ? { received, sent: lastSeq } : undefined);
+  }
+
+  /** @param numbers where nothing is left to be sent: then nothing is kept either */
+  async #leaveStore(numbers: { received: number; sent: number } | undefined): Promise<void> {
+    try {
+      if (numbers !== undefined) await this.#identity.forget({ code: 'NYOTA_SESSION_CLOSED', ...numbers });
+      await this.#identity.closeStore();
+    } catch (cause) {
+      this.emitLifecycle(
+        'error',
+        new NyotaError('NYOTA_STORE_FAILED', 'the store could not be closed', { cause }),
+      );
+    }
+  }
+
+  /** What is in memory is ahead of the store: this process can't go on with the session. */
+  #storeFailed(error: NyotaError): void {
+    if (this.core.state.is === 'ended') return;
+    this.emitLifecycle('error', error);
+    this.destroy();
   }
 
   #end(): void {
@@ -294,8 +323,8 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
         signal,
         open: {
           features: 0,
-          secret: this.#secret,
-          resume: this.#established,
+          secret: this.#identity.secret,
+          resume: this.#identity.established,
           received: this.core.dispatcher.inbox.received,
           limits: announced(limits),
           sent: this.core.sender.outbox.sentSeq,
@@ -311,11 +340,12 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
   }
 
   #welcomed(connection: Connection, message: WelcomeMessage): void {
-    if (message.sessionId !== this.#id) {
+    const { id, established } = this.#identity;
+    if (message.sessionId !== id) {
       throw new NyotaError('NYOTA_PROTOCOL_ERROR', 'the server welcomed a session that is not this one');
     }
     const diverged =
-      this.#established && !message.resumed
+      established && !message.resumed
         ? new NyotaError(
             'NYOTA_DIVERGED',
             'the server welcomed a new session where this one should be resumed',
@@ -325,9 +355,13 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
       this.#sessionLost(diverged, undefined, undefined);
       throw diverged;
     }
-    const isNew = !this.#established;
+    const isNew = !established;
     const reason = this.#newSessionReason;
-    this.#established = true;
+    if (isNew) {
+      this.#identity.establish();
+      this.runtime.commit({ established: true });
+    }
+    this.core.dispatcher.expectRedelivery(message.sent);
     this.#newSessionReason = undefined;
     this.#resumed = !isNew;
     this.#connectedAt = this.#options.clock.now();
@@ -335,7 +369,7 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
     this.#dialling = 'idle';
     this.#connector.succeeded();
     this.runtime.attach(connection, message.limits, message.received);
-    if (isNew) this.emitLifecycle('session', { id: this.#id, reason });
+    if (isNew) this.emitLifecycle('session', { id, reason });
     this.emitLifecycle('connect', { resumed: !isNew });
   }
 
@@ -343,10 +377,8 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
   #sessionLost(reason: NyotaError, handled: number | undefined, sent: number | undefined): void {
     const invalidated = reason.code === 'NYOTA_SESSION_INVALIDATED';
     const received = this.core.dispatcher.inbox.received;
-    const wasEstablished = this.#established;
-    this.#secret = randomBytes(SECRET_BYTES);
-    this.#id = sessionId(this.#secret);
-    this.#established = false;
+    const wasEstablished = this.#identity.established;
+    this.#identity.renew({ code: reason.code, received, sent: this.core.sender.outbox.lastSeq });
     this.#newSessionReason = reason;
     const error = new NyotaError('NYOTA_SESSION_LOST', `the session is over: ${reason.message}`, {
       cause: reason,

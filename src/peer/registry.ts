@@ -223,6 +223,7 @@ export class Registry<C> {
       resumed,
       received: session.received,
       limits: announced(this.#options.limits),
+      sent: session.sentSeq,
     });
     return encodeFrame(FrameType.WELCOME, {}, body);
   }

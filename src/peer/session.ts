@@ -182,6 +182,11 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
     return this.core.dispatcher.inbox.received;
   }
 
+  /** For the server: the highest number ever sent. */
+  get sentSeq(): number {
+    return this.core.sender.outbox.sentSeq;
+  }
+
   /** For the server: what a tombstone says of this session. */
   get lastNumbers(): { received: number; sent: number } {
     return { received: this.core.dispatcher.dispatchedSeq, sent: this.core.sender.outbox.lastSeq };

@@ -72,7 +72,7 @@ export function parseOpen(value: unknown): OpenMessage {
   };
 }
 
-/** Server to client, the answer to OPEN: `[features, sessionId, resumed, received, limits]`. */
+/** Server to client, the answer to OPEN: `[features, sessionId, resumed, received, limits, sent]`. */
 export interface WelcomeMessage {
   /** The features that both sides have. */
   features: number;
@@ -82,21 +82,24 @@ export interface WelcomeMessage {
   /** The last sequence number received, settled or not: what comes behind it is sent. */
   received: number;
   limits: WireLimits;
+  /** The highest number that this side has ever sent in the session. */
+  sent: number;
 }
 
 export function encodeWelcome(message: WelcomeMessage): Buffer {
-  const { features, sessionId, resumed, received, limits } = message;
-  return encodeFields([features, sessionId, resumed, received, limitsFields(limits)]);
+  const { features, sessionId, resumed, received, limits, sent } = message;
+  return encodeFields([features, sessionId, resumed, received, limitsFields(limits), sent]);
 }
 
 export function parseWelcome(value: unknown): WelcomeMessage {
-  const body = bodyOf(value, 'WELCOME', 5);
+  const body = bodyOf(value, 'WELCOME', 6);
   return {
     features: u32(body[0], 'WELCOME', 'features'),
     sessionId: text(body[1], 1, MAX_SESSION_ID_LENGTH, 'WELCOME', 'sessionId'),
     resumed: bool(body[2], 'WELCOME', 'resumed'),
     received: u48(body[3], 'WELCOME', 'received'),
     limits: limitsOf(body[4], 'WELCOME'),
+    sent: u48(body[5], 'WELCOME', 'sent'),
   };
 }
 

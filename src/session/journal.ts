@@ -23,6 +23,7 @@ export interface Step {
 
 export class Journal {
   readonly #parts: JournalParts;
+  #epoch = 0;
 
   /** Nothing is acknowledged or sent any more before the step that it depends on is done. */
   constructor(parts: JournalParts, image: CoreImage | undefined) {
@@ -38,6 +39,11 @@ export class Journal {
     sender.requests.skipTo(image.lastSeq);
     store.restore(image);
     dispatcher.restore(image.inbound);
+  }
+
+  /** Another session has begun on this side: steps of the old one let nothing out any more. */
+  restarted(): void {
+    this.#epoch++;
   }
 
   /**
@@ -69,9 +75,11 @@ export class Journal {
       lastSeq,
       trim: Math.min(outbox.ackedSeq, firstPending - 1),
     };
+    const epoch = this.#epoch;
     return {
       batch,
       done: () => {
+        if (epoch !== this.#epoch) return;
         outbox.release(lastSeq);
         if (inbound !== undefined) inbox.commit(inbound.settled);
       },

@@ -103,6 +103,8 @@ export class ReplicaEndpoint implements StoreEndpoint {
     this.#waiters.clear();
     this.#replica.abandon(error);
     this.#replica.clear();
+    this.#resolvedSeq = 0;
+    this.#resolvedTold = 0;
     // No limit may stop it: what does not go along here would be lost.
     for (const op of ops) this.#replica.submit(op, this.#host.append(FrameType.KV_OP, 0, encodeOp(op)));
     for (const done of waiters) this.whenSynced(done);

@@ -295,6 +295,7 @@ export class SessionCore {
       return undefined;
     });
     this.dispatcher.reset(error);
+    this.#journal?.restarted();
     return carried;
   }
 

@@ -306,6 +306,7 @@ export function welcome(opened: OpenMessage, message: Partial<WelcomeMessage> = 
     resumed: opened.resume,
     received: 0,
     limits: LIMITS,
+    sent: 0,
     ...message,
   };
   return frame(FrameType.WELCOME, {}, encodeWelcome(full));

@@ -237,6 +237,7 @@ export class SessionPair implements SideWorld {
       resumed: open.resume,
       received: core.dispatcher.inbox.received,
       limits: announced(core.limits),
+      sent: core.sender.outbox.sentSeq,
     });
     this.#pendingServerEnd = undefined;
     this.#ends.server = end;

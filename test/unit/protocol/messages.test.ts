@@ -38,7 +38,7 @@ describe('a message arrives as it was sent', () => {
     ],
     ...(
       [
-        { features: 0, sessionId: 'abc', resumed: false, received: 0, limits: WIRE },
+        { features: 0, sessionId: 'abc', resumed: false, received: 0, limits: WIRE, sent: 0 },
       ] as messages.WelcomeMessage[]
     ).map((m): [string, Buffer, (value: unknown) => unknown, unknown] => [
       'WELCOME',
@@ -190,7 +190,7 @@ describe('REJECT and CLOSE from the wire', () => {
 describe('a wrong field is named', () => {
   const good: Record<string, [(value: unknown) => unknown, unknown[]]> = {
     OPEN: [messages.parseOpen, [0, SECRET, false, 0, [1024, 4, 64, 0], null, 0]],
-    WELCOME: [messages.parseWelcome, [0, 'id', false, 0, [1024, 4, 64, 0]]],
+    WELCOME: [messages.parseWelcome, [0, 'id', false, 0, [1024, 4, 64, 0], 0]],
     REJECT: [messages.parseReject, ['NYOTA_CLOSED', 'm', 'never', null, null, null]],
     CLOSE: [messages.parseClose, ['NYOTA_CLOSED', 'm', 'never', null]],
     GOAWAY: [messages.parseGoaway, [0, []]],
@@ -245,17 +245,17 @@ describe('a wrong field is named', () => {
     ['a bigint count', messages.parseOpen, [0, SECRET, false, 1n, [1024, 4, 64, 0], null, 0], /OPEN: received/],
     ['limits of three', messages.parseOpen, [0, SECRET, false, 0, [1024, 4, 64], null, 0], /OPEN: limits/],
     ['a limit of 0', messages.parseOpen, [0, SECRET, false, 0, [0, 4, 64, 0], null, 0], /OPEN: maxFrameBytes/],
-    ['an empty session id', messages.parseWelcome, [0, '', false, 0, [1024, 4, 64, 0]], /WELCOME: sessionId/],
+    ['an empty session id', messages.parseWelcome, [0, '', false, 0, [1024, 4, 64, 0], 0], /WELCOME: sessionId/],
     [
       'a long session id',
       messages.parseWelcome,
-      [0, 'x'.repeat(129), false, 0, [1024, 4, 64, 0]],
+      [0, 'x'.repeat(129), false, 0, [1024, 4, 64, 0], 0],
       /WELCOME: sessionId/,
     ],
     [
       'an ack above 48 bits',
       messages.parseWelcome,
-      [0, 'x', false, 2 ** 48, [1024, 4, 64, 0]],
+      [0, 'x', false, 2 ** 48, [1024, 4, 64, 0], 0],
       /WELCOME: received/,
     ],
     ['a fraction', messages.parsePong, [1.5], /PONG: id/],
