@@ -38,10 +38,10 @@ export class Delivery {
    * a durable store either both are there after a crash, or neither is. Nothing is written where the handler fails.
    * @throws NyotaError as `store.set` does for the key and the value
    */
-  commit(key: string, value: unknown): void {
+  readonly commit = (key: string, value: unknown): void => {
     this.#writes ??= [];
     this.#writes.push(this.#host.store.writeOf(key, value));
-  }
+  };
 
   /** For the peer: the message is handled now. Throws what keeps the writes from being taken; none is made then. */
   settle(): void {

@@ -398,6 +398,9 @@ export class Outbox {
     }
     this.#cursorSegment = 0;
     this.#cursorOffset = 0;
+    // What is gone was committed: the next frame is the first that is not.
+    this.#journalSegment = this.#segments[0];
+    this.#journalOffset = 0;
     this.#nextSegmentBytes = Math.max(FIRST_SEGMENT_BYTES, this.#nextSegmentBytes / 2);
     this.#bytes = 0;
     this.#unsentBytes = 0;

@@ -60,6 +60,9 @@ interface Waiter {
   readonly settle: (error?: NyotaError) => void;
 }
 
+/** A relay that a test has destroyed is not waited for. */
+const DRAIN_MS = 200;
+
 export class MockExoCom implements AsyncDisposable {
   readonly #timeoutMs: number;
   readonly #clock: Clock;
@@ -79,9 +82,8 @@ export class MockExoCom implements AsyncDisposable {
       if (!isName(role)) throw new NyotaError('NYOTA_UNAUTHORIZED', 'a relay names its role');
       return { role };
     };
-    this.#server = createServer<RelayContract>({ authenticate, clock: this.#clock }, (session) =>
-      this.#serve(session),
-    );
+    const serverOptions = { authenticate, clock: this.#clock, drainTimeoutMs: DRAIN_MS };
+    this.#server = createServer<RelayContract>(serverOptions, (session) => this.#serve(session));
   }
 
   /** Resolves once it listens. 0, the default: any free port. */
