@@ -8,8 +8,8 @@ import { Flag, FrameType } from '../protocol/constants.js';
 import { encodeFrame } from '../protocol/frame-encoder.js';
 import { encodePing, encodePong, parsePing, parsePong, type WireLimits } from '../protocol/messages.js';
 import { decodePayload } from '../protocol/payload.js';
-import type { FrameView } from './dispatcher.js';
 import { FloodMeter } from './flood-meter.js';
+import type { FrameView } from './frame-view.js';
 import { Heartbeat, type Pulse } from './heartbeat.js';
 
 export class Attachment {

@@ -5,7 +5,7 @@
  * Dispatch stops while the user paused it or while `maxRunningHandlers` listeners and handlers are running.
  * What arrives then is held, decoded, up to `highWaterBytes`; after that the connection is not read any more.
  * Replies and cancels overtake held frames, unless the user paused: two sides whose handlers all wait for
- * a reply of the other would wait for ever.
+ * a reply of the other would wait for ever. The shared store's frames don't: a value stays in order with events.
  */
 import { isErrorCode, NyotaError, printable } from '../errors.js';
 import { isLifecycleEvent } from '../lifecycle.js';
@@ -13,25 +13,13 @@ import type { Limits } from '../options.js';
 import { Flag, FrameType } from '../protocol/constants.js';
 import { parseCancelBody, parseEventBody, parseReplyBody, parseRequestBody } from '../protocol/messages.js';
 import { decodePayload } from '../protocol/payload.js';
+import type { FrameView } from './frame-view.js';
 import { Inbox } from './inbox.js';
 import { IncomingRequests, type RunningRequest } from './incoming-requests.js';
 import type { InboundState } from './persisted.js';
 import type { SessionActions } from './session-actions.js';
 import type { SessionCounters } from './session-counters.js';
 import { isStoreFrame, parseStoreFrame, type StoreFrame } from './store-frames.js';
-
-/** A frame as the decoder shows it; valid during the call only. */
-export interface FrameView {
-  readonly type: number;
-  readonly flags: number;
-  /** 0 where there is none. */
-  readonly seq: number;
-  /** -1 where there is none. */
-  readonly ack: number;
-  readonly source: Buffer;
-  readonly start: number;
-  readonly end: number;
-}
 
 /** What the receiving half asks of the rest of the session. */
 export interface DispatcherHost {

@@ -15,22 +15,15 @@
  * length prefixes; there is no object for each frame.
  */
 import { NyotaError } from '../errors.js';
-import { FrameType, LENGTH_BYTES, SEQUENCED_HEADER_BYTES } from '../protocol/constants.js';
+import { FrameType, SEQUENCED_HEADER_BYTES } from '../protocol/constants.js';
 import { encodeFrame, writeSequencedHeader } from '../protocol/frame-encoder.js';
 import type { StoredFrame } from './persisted.js';
+import { countFrames, frameSize, type Segment } from './segments.js';
 
 const FIRST_SEGMENT_BYTES = 1024;
 const MAX_SEGMENT_BYTES = 64 * 1024;
 /** A segment of up to this size is kept when all is acknowledged: request and reply in turn would allocate one each. */
 const KEPT_SEGMENT_BYTES = 4 * 1024;
-
-interface Segment {
-  buffer: Buffer;
-  /** Where the oldest retained frame begins. */
-  start: number;
-  /** Where the next frame would go. */
-  end: number;
-}
 
 export interface OutboxLimits {
   readonly maxOutboxBytes: number;
@@ -407,14 +400,4 @@ export class Outbox {
     this.#firstSeq = this.#nextSeq;
     this.#cursorSeq = this.#nextSeq;
   }
-}
-
-function frameSize(buffer: Buffer, offset: number): number {
-  return LENGTH_BYTES + buffer.readUInt32BE(offset);
-}
-
-function countFrames(piece: Buffer): number {
-  let frames = 0;
-  for (let offset = 0; offset < piece.length; offset += frameSize(piece, offset)) frames++;
-  return frames;
 }

@@ -57,6 +57,7 @@ export class ScriptedPeer {
   /** Shakes hands: as a side that has received so much, with these limits instead of the side's own. */
   attach(received = 0, limits: Partial<WireLimits> = {}): void {
     const theirs = { ...announced(this.side.core.limits), ...limits };
+    this.side.reading = true; // a new connection is read, until the side says otherwise
     this.generation = this.side.core.attach(theirs, received);
   }
 

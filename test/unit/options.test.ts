@@ -125,8 +125,8 @@ describe('a name that no option has', () => {
     ['maxFrameByte', 'maxFrameBytes'],
     ['maxframebytes', 'maxFrameBytes'],
     ['maxFramesBytes', 'maxFrameBytes'],
-    ['prot', 'port'],
-    ['hots', 'host'],
+    ['por', 'port'],
+    ['hosts', 'host'],
     ['pingInterval', 'pingIntervalMs'],
   ])("'%s' is refused, and '%s' is suggested", (name, meant) => {
     expect(thrown(() => refuseUnknown({ [name]: 1 }, known)).message).toBe(

@@ -2,10 +2,13 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ExoArena } from '../../support/exo-arena.js';
 
+/** A hub that was restarted waits so long for its relays before it asks who had what; they come back within a second. */
+const PATIENT = { instanceGraceMs: 1_500 };
+
 const arena = new ExoArena();
 beforeEach(async () => {
   arena.errors.length = 0;
-  await arena.start();
+  await arena.start(PATIENT);
 });
 afterEach(() => arena.stop());
 
@@ -28,7 +31,7 @@ describe('while ExoCom is killed and started again', () => {
     const ask = async (): Promise<void> => {
       for (let n = asked++; n < 2_000; n = asked++) {
         expect(await web.request('work', n)).toEqual({ outcome: 'done', payload: n });
-        if (++answered % 600 === 0) restarts = restarts.then(() => arena.restart());
+        if (++answered % 800 === 0) restarts = restarts.then(() => arena.restart(PATIENT));
       }
     };
     await Promise.all(Array.from({ length: 100 }, ask));
@@ -53,7 +56,7 @@ describe('while ExoCom is killed and started again', () => {
     const request = web.request('slow');
     await begun;
     await expect.poll(() => web.stats().unaccepted).toBe(0);
-    await arena.restart();
+    await arena.restart(PATIENT);
     finish();
     expect(await request).toEqual({ outcome: 'done', payload: 5 });
   });
@@ -76,7 +79,7 @@ describe('while ExoCom is killed and started again', () => {
     })();
     await begun;
     for (let n = 0; n < 5; n++) send(n);
-    await arena.restart();
+    await arena.restart(PATIENT);
     for (let n = 5; n <= 10; n++) send(n);
     await read;
     expect(got).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);

@@ -179,6 +179,20 @@ describe('what is held', () => {
     expect(names(peer)).toEqual(['held', 'new']);
   });
 
+  it('counts against highWaterBytes in the new session as it did in the old one', () => {
+    const peer = attached('client', { maxRunningHandlers: 1, highWaterBytes: 3_000 });
+    peer.side.listener = ({ event: name }) => (name === 'stuck' ? new Promise(() => {}) : undefined);
+    peer.side.core.pause();
+    peer.feed(event(1, 'held', ['x'.repeat(2_500)]), request(2, 1, 'gone', ['x'.repeat(2_500)]));
+    peer.side.core.restart(undefined, LOST, true);
+    peer.side.core.resume();
+    peer.attach();
+    peer.feed(event(1, 'stuck'), event(2, 'b', ['x'.repeat(1_000)]));
+    expect(peer.side.reading).toBe(true);
+    peer.feed(event(3, 'c', ['x'.repeat(2_500)]));
+    expect(peer.side.reading).toBe(false);
+  });
+
   it('is forgotten when the session ends; nothing runs after it', async () => {
     const peer = attached();
     const first = settleable();

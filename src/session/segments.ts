@@ -1,0 +1,25 @@
+/**
+ * The memory of an outbox: frames one after the other in segments. Boundaries are read from the frames' length prefixes, so
+ * that there is no object for each frame. Pure.
+ */
+import { LENGTH_BYTES } from '../protocol/constants.js';
+
+export interface Segment {
+  buffer: Buffer;
+  /** Where the oldest retained frame begins. */
+  start: number;
+  /** Where the next frame would go. */
+  end: number;
+}
+
+/** The bytes of the frame that begins there, its length prefix included. */
+export function frameSize(buffer: Buffer, offset: number): number {
+  return LENGTH_BYTES + buffer.readUInt32BE(offset);
+}
+
+/** How many frames a piece of whole frames holds. */
+export function countFrames(piece: Buffer): number {
+  let frames = 0;
+  for (let offset = 0; offset < piece.length; offset += frameSize(piece, offset)) frames++;
+  return frames;
+}
