@@ -47,7 +47,8 @@ function cutter(proxy: FaultProxy, random: () => number) {
     },
     finish(): void {
       finishing = true;
-      if (proxy.totals.cuts < CUTS) proxy.cut();
+      // Between two connections there is none to cut: then the next one is.
+      if (proxy.totals.cuts < CUTS && proxy.cut() === 0) arm(40);
     },
   };
 }

@@ -209,7 +209,7 @@ describe('a hub that is restarted', () => {
     const web = await kit.relay(hub, 'web').up();
     const replies = [1, 2, 3, 4, 5, 6].map((n) => web.request('job', n));
     await eventually(() => runs.length === 6, 'all run');
-    const next = await restart(hub, 'destroy');
+    const next = await restart(hub, 'destroy', { instanceGraceMs: 1_500 });
     await eventually(() => Object.keys(next.config().clients).length === 2, 'they are back');
     gate.resolve();
     expect((await Promise.all(replies)).map(({ payload }) => payload)).toEqual([1, 2, 3, 4, 5, 6]);

@@ -202,6 +202,24 @@ describe('cancellation and leaving', () => {
     ]);
   });
 
+  it('keeps no replies for an instance that has ended by itself', async () => {
+    const { hub } = await kit.hub();
+    const jobs = kit.relay(hub, 'jobs');
+    let answer: (() => void) | undefined;
+    jobs.registerHandler('job', (_payload, { reply }) => {
+      answer = () => void reply('done');
+    });
+    const web = kit.relay(hub, 'web');
+    await Promise.all([jobs.up(), web.up()]);
+    web.send('job');
+    await eventually(() => answer !== undefined && hub.stats().running === 0, 'it is handled');
+    await web.close();
+    answer?.();
+    await eventually(() => jobs.rejections.length === 1, 'nobody waits for the reply');
+    expect(jobs.rejections[0]).toMatchObject({ name: 'done', code: 'EXO_RECEIVER_GONE' });
+    expect(hub.stats().running).toBe(0);
+  });
+
   it('gives a leaving instance no new messages, and lets it finish', async () => {
     const { hub } = await kit.hub(STRICT);
     const [first, second] = [

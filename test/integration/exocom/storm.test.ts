@@ -83,7 +83,7 @@ const numbers = (total: number): number[] => Array.from({ length: total }, (_, n
 describe('ExoCom in a storm', () => {
   it('instances are killed and the hub’s connections are cut: each request gets its reply', async () => {
     // Replies to instances that were killed wait for them in vain.
-    const { hub } = await kit.hub({ instanceGraceMs: 100, queueTtlMs: 1_000 });
+    const { hub } = await kit.hub({ instanceGraceMs: 1_500, queueTtlMs: 1_000 });
     const proxy = await createFaultProxy({ target: { host: LOCAL, port: portOf(hub) } });
     kit.closes(() => proxy.close());
     const workers = new Workers(proxy.port);
@@ -102,8 +102,8 @@ describe('ExoCom in a storm', () => {
     const replacements: Promise<unknown>[] = [];
     const replies = await ask(webs, total, (n) => {
       if (n % 100 === 50) proxy.cut();
-      if (n % 300 === 150) {
-        const role = n % 600 === 150 ? 'a' : 'b';
+      if (n % 500 === 250) {
+        const role = n % 1_000 === 250 ? 'a' : 'b';
         kills[role === 'a' ? 0 : 2]?.();
         replacements.push(
           workers.start(role, role === 'a' ? 'b' : undefined).then((kill) => {
@@ -120,7 +120,7 @@ describe('ExoCom in a storm', () => {
 
   it('the hub is killed and started again: each request gets its reply, and nothing runs twice', async () => {
     // Replies that had arrived before the hub told so are sent again, and nobody waits for them.
-    const options = { instanceGraceMs: 300, queueTtlMs: 1_000 };
+    const options = { instanceGraceMs: 1_000, queueTtlMs: 1_000 };
     let { hub }: { hub: ExoCom } = await kit.hub(options);
     const port = portOf(hub);
     const workers = new Workers(port);
@@ -137,7 +137,7 @@ describe('ExoCom in a storm', () => {
     const total = 600;
     let restarted: Promise<unknown> = Promise.resolve();
     const replies = await ask(webs, total, (n) => {
-      if (n % 200 !== 100) return;
+      if (n % 300 !== 150) return;
       restarted = restarted.then(async () => {
         hub.destroy();
         await hub.close();
