@@ -2,14 +2,17 @@
  * Brings deliveries to instances, or keeps them while nobody of their role is there, and moves on what an instance had
  * when it died. Pure: time is handed in.
  */
-import type { RejectionCode } from '../exorelay/message.js';
+import { messageKey, type RejectionCode } from '../exorelay/message.js';
 import type { Delivery } from './delivery.js';
 import { type HoldLimits, HoldQueue } from './hold-queue.js';
+import { IdleTable } from './idle-table.js';
 import type { Instance } from './instance.js';
 import type { Roster } from './roster.js';
 
 /** The key of what any instance may have; no instance has an empty id. */
 const ANY = '';
+/** Instances that have ended and are remembered. */
+const MAX_ENDED = 10_000;
 
 export class Dispatcher {
   readonly #roster: Roster;
@@ -18,7 +21,11 @@ export class Dispatcher {
   /** By role: what waits for it to come. */
   readonly #queues = new Map<string, HoldQueue<Delivery>>();
 
+  /** Instances that have ended by themselves, for as long as replies would be kept for them. */
+  readonly #ended: IdleTable<true>;
+
   constructor(roster: Roster, limits: HoldLimits, now: () => number) {
+    this.#ended = new IdleTable(limits.ttlMs, MAX_ENDED);
     this.#roster = roster;
     this.#limits = limits;
     this.#now = now;
@@ -39,9 +46,13 @@ export class Dispatcher {
     for (const delivery of ready) this.place(delivery);
   }
 
-  /** An instance is gone for good: what it had not handled goes to the others of its role, or waits. */
-  departed(instance: Instance): void {
+  /**
+   * An instance is gone: what it had not handled goes to the others of its role, or waits.
+   * @param forGood it has said that it ends: nobody keeps replies for it
+   */
+  departed(instance: Instance, forGood: boolean): void {
     this.#roster.remove(instance);
+    if (forGood) this.#ended.set(messageKey(instance.role, instance.id), true, this.#now());
     for (const delivery of instance.takeAll()) this.place(delivery);
   }
 
@@ -100,7 +111,8 @@ export class Dispatcher {
 
   #keep(delivery: Delivery): void {
     const { role, only, size, waits } = delivery;
-    if (!waits) {
+    const ended = only !== undefined && this.#ended.get(messageKey(role, only), this.#now()) === true;
+    if (!waits || ended) {
       fail(delivery, 'EXO_RECEIVER_GONE');
       return;
     }

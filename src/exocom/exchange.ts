@@ -159,6 +159,7 @@ export class Exchange {
     const ids = new Set<string>();
     for (const { id, name, activityId } of readAwaited(raw)) {
       ids.add(id);
+      this.#bind(instance, role, activityId, now);
       if (this.#requests.get(id, now) !== undefined) continue;
       // Without routes nobody knows who was asked.
       const asked = routing.strict ? new Set(routing.receivers(routing.publicName(role, name))) : undefined;
@@ -184,7 +185,7 @@ export class Exchange {
     const name = this.#options.routing.publicName(role, envelope.name);
     const size = sizeOf(envelope.payload) + sizeOf(envelope.auth);
     const message: Incoming = { key, role, instance, envelope, name, size, at: now, isSecurity: false };
-    this.#bind(message, now);
+    this.#bind(instance, role, envelope.activityId, now);
     this.#ledger.begin(message);
     this.#intake.take(link, message);
     this.#arm();
@@ -227,11 +228,14 @@ export class Exchange {
     this.#at(link)?.drained();
   }
 
-  /** A session is over for good. Where its instance has not come back with another one, it is gone. */
-  closed(link: Link): void {
+  /**
+   * A session is over for good. Where its instance has not come back with another one, it is gone.
+   * @param byItself its relay has closed it, and will not come back
+   */
+  closed(link: Link, byItself: boolean): void {
     const instance = this.#at(link);
     if (this.#draining || instance === undefined) return;
-    this.dispatcher.departed(instance);
+    this.dispatcher.departed(instance, byItself);
     if (!this.roster.has(link.role)) this.#rates.forget(link.role);
     this.#hooks.deregistered({ role: instance.role, instance: instance.id });
     this.#arm();
@@ -281,9 +285,9 @@ export class Exchange {
   }
 
   /** The sender's own role has the activity too: what comes back of it goes to this instance. */
-  #bind({ role, instance, envelope }: Incoming, now: number): void {
+  #bind(instance: string, role: string, activityId: string, now: number): void {
     const found = this.roster.get(role, instance);
-    if (found !== undefined) this.roster.bind(found, envelope.activityId, now);
+    if (found !== undefined) this.roster.bind(found, activityId, now);
   }
 
   /** Development mode: somebody may have come for what nobody had a handler for. */

@@ -184,8 +184,10 @@ export class ExoCom extends EventEmitter<ExoComEvents> implements AsyncDisposabl
       timer = undefined;
     };
     session.on('connect', stop);
-    session.on('disconnect', () => {
+    let closedByRelay = false;
+    session.on('disconnect', (reason) => {
       stop();
+      closedByRelay = reason?.code === 'NYOTA_SESSION_CLOSED';
       if (session.state === 'dead') return;
       // What it does not get any more, others may have: so it must not run it later.
       timer = clock.setTimeout(() => session.invalidate(), instanceGraceMs);
@@ -193,7 +195,7 @@ export class ExoCom extends EventEmitter<ExoComEvents> implements AsyncDisposabl
     });
     session.on('close', () => {
       stop();
-      exchange.closed(link);
+      exchange.closed(link, closedByRelay);
     });
     session.on('drain', () => exchange.drained(link));
     session.on('error', (error) => this.#failed(error));

@@ -71,7 +71,10 @@ export class Roster {
     if (instances === undefined) return undefined;
     const key = messageKey(role, activityId);
     const wanted = preferred === undefined ? undefined : instances.get(preferred);
-    if (wanted !== undefined) return wanted;
+    if (wanted !== undefined) {
+      this.bind(wanted, activityId, now);
+      return wanted;
+    }
     const bound = this.#activities.get(key, now);
     if (bound?.state === 'here') return bound;
     const here = [...instances.values()].filter(({ state }) => state === 'here');
