@@ -40,7 +40,7 @@ export class Registry<C> {
   readonly counts = { sessionsStarted: 0, sessionsResumed: 0, sessionsExpired: 0 };
   readonly #options: ResolvedServerOptions;
   readonly #hooks: RegistryHooks<C>;
-  /** With a durable store an admission waits: those of one session go one after the other. */
+  /** The store may be asked in between: two connections of one client must not begin the same session twice. */
   readonly #admitting = new Map<string, Promise<unknown>>();
 
   constructor(options: ResolvedServerOptions, hooks: RegistryHooks<C>) {
@@ -51,7 +51,6 @@ export class Registry<C> {
   /** Lets an authenticated client in, or says why not. */
   async admit(connection: Connection, open: OpenMessage, identity: unknown): Promise<Refusal | undefined> {
     const id = sessionId(open.secret);
-    if (!this.#options.store.durable) return this.#admit(id, connection, open, identity);
     const before = this.#admitting.get(id) ?? Promise.resolve();
     const admission = before.then(() => this.#admit(id, connection, open, identity));
     const settled = admission.catch(() => {});

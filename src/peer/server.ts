@@ -168,12 +168,12 @@ export class Server<C = AnyContract> implements AsyncDisposable {
     return this.#closing;
   }
 
-  /** Abrupt: every connection and every session ends at once. */
+  /** Abrupt: every connection is cut, and every session that no durable store keeps ends, at once. */
   destroy(): void {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     for (const admission of [...this.#admissions]) admission.destroy();
-    for (const session of [...this.sessions.values()]) session.destroy();
+    for (const session of [...this.sessions.values()]) session.leave();
     this.#listener.destroySockets();
     this.#closing ??= this.#stopListening().then(() => this.#closeStore());
   }

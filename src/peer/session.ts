@@ -114,6 +114,20 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
     this.runtime.cut();
   }
 
+  /** For the server: it is destroyed. A session in a durable store lives on there, as after a crash. */
+  leave(): void {
+    if (!this.#origin.store.durable) {
+      this.destroy();
+      return;
+    }
+    const connection = this.runtime.connection;
+    if (this.#state === 'dead') return;
+    this.#stopExpiry();
+    this.#origin.evicted(this as unknown as Session<never>);
+    this.#die(new NyotaError('NYOTA_SERVER_CLOSING', 'the server was destroyed'));
+    connection?.destroy();
+  }
+
   /** Forgets this session everywhere. Its client hears `sessionInvalidated` and starts a new one, with an empty store. */
   invalidate(): void {
     const reason = new NyotaError('NYOTA_SESSION_INVALIDATED', 'the server invalidated the session');

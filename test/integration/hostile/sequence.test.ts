@@ -4,7 +4,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { FrameType } from '../../../src/protocol/constants.js';
 import { Arena, Patient } from '../../support/hostile-arena.js';
-import { ack, event, frame, open, RawServer, request } from '../../support/raw-peer.js';
+import { ack, event, frame, open, type RawPeer, RawServer, request } from '../../support/raw-peer.js';
 
 const SECRET = Buffer.alloc(32, 11);
 
@@ -39,6 +39,27 @@ describe('a server', () => {
       await arena.nothingCameOfIt();
     });
   }
+
+  it('begins one session for two connections that open it at the same moment', async () => {
+    const waiting: Array<(identity: string) => void> = [];
+    let opened = 0;
+    arena = await Arena.start({
+      authenticate: (credentials) =>
+        credentials === 'twice' ? new Promise<string>((resolve) => waiting.push(resolve)) : 'witness',
+    });
+    arena.server.on('session', () => opened++);
+    const before = arena.server.sessions.size;
+    const peers = [await arena.peer(), await arena.peer()];
+    for (const peer of peers) peer.preamble().write(open({ secret: SECRET, auth: 'twice' }));
+    while (waiting.length < 2) await new Promise((resolve) => setImmediate(resolve));
+    for (const answer of waiting) answer('client');
+    const newest = await (peers[1] as RawPeer).next(FrameType.WELCOME);
+    expect(newest.type).toBe(FrameType.WELCOME);
+    expect(await (peers[0] as RawPeer).lastWords()).toMatchObject({ code: 'NYOTA_TAKEN_OVER' });
+    expect(arena.server.sessions.size).toBe(before + 1);
+    expect(opened).toBe(1);
+    await arena.unharmed();
+  });
 
   it('ends a session whose client claims to have received more than was sent, or less than it acknowledged', async () => {
     for (const received of [5, 0]) {
