@@ -16,8 +16,8 @@ import type {
 } from '../stores/session-store.js';
 import { isThenable } from './is-thenable.js';
 
-/** A client's own sessions have no client who is waited for. */
-const NO_WINDOW_MS = 0;
+/** A client's own session is kept until it is closed: nobody else is waited for. */
+const FOR_EVER_MS = Number.MAX_SAFE_INTEGER;
 
 export interface ClientStore {
   readonly store: SessionStore;
@@ -107,7 +107,7 @@ export class ClientIdentity {
       id: key,
       credential: this.#secret,
       identity: Buffer.alloc(0),
-      resumeWindowMs: NO_WINDOW_MS,
+      resumeWindowMs: FOR_EVER_MS,
     };
     const fence = store.create(record, this.#clock.now());
     // Its owner is this process: no sweep may take it for abandoned.

@@ -85,9 +85,9 @@ export class MemoryStore implements SessionStore {
       batch;
     for (const entry of entries ?? []) {
       if (entry.bytes === undefined) kept.entries.delete(entry.key);
-      else kept.entries.set(entry.key, entry);
+      else kept.entries.set(entry.key, { ...entry, bytes: Buffer.from(entry.bytes) });
     }
-    for (const frame of outbound ?? []) kept.outbound.set(frame.seq, frame);
+    for (const { seq, frame } of outbound ?? []) kept.outbound.set(seq, { seq, frame: Buffer.from(frame) });
     const trimmed = Math.max(kept.trimmed, trim ?? 0);
     for (let seq = kept.trimmed + 1; seq <= trimmed; seq++) kept.outbound.delete(seq);
     this.#sessions.set(id, {

@@ -1,0 +1,86 @@
+/**
+ * Opens the folder of an LMDB store, and refuses what is not one: a folder of something else, of a newer version, or one that
+ * can't be read. The only file that knows the `lmdb` package, which it asks for when a store is first used.
+ */
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import type { Database, Key, RootDatabase } from 'lmdb';
+import { NyotaError } from '../errors.js';
+import type { EntryRow, SessionRow, TombstoneRow } from './lmdb-rows.js';
+
+export const FORMAT = 1;
+const DEFAULT_MAX_BYTES = 64 * 2 ** 30;
+const DATABASES = 8;
+
+export interface Databases {
+  readonly env: RootDatabase;
+  readonly sessions: Database<SessionRow, string>;
+  readonly entries: Database<EntryRow, Key[]>;
+  readonly frames: Database<Buffer, Key[]>;
+  readonly tombstones: Database<TombstoneRow, string>;
+  readonly owners: Database<number, string>;
+}
+
+/** @throws NyotaError `NYOTA_STORE_FAILED` that names the folder and what is wrong with it */
+export function openDatabases(path: string, maxBytes = DEFAULT_MAX_BYTES): Databases {
+  const { open } = loadPackage();
+  const isThere = existsSync(join(path, 'data.mdb'));
+  let env: RootDatabase;
+  try {
+    // overlappingSync would answer before the data is on disk.
+    env = open({
+      path,
+      noSubdir: false,
+      maxDbs: DATABASES,
+      mapSize: maxBytes,
+      overlappingSync: false,
+      cache: false,
+    });
+  } catch (cause) {
+    throw storeFailed(path, 'can not be opened: is it the folder of a nyota store, and readable?', cause);
+  }
+  const meta = env.openDB<number, string>({ name: 'meta' });
+  const format = meta.get('format');
+  if (isThere && format === undefined) {
+    void env.close();
+    throw storeFailed(
+      path,
+      'holds an LMDB database that is no nyota store: give the store a folder of its own',
+    );
+  }
+  if (format !== undefined && format !== FORMAT) {
+    void env.close();
+    throw storeFailed(
+      path,
+      `has the format ${format}, and this version of nyota reads format ${FORMAT}: use a version that knows it`,
+    );
+  }
+  if (format === undefined) meta.putSync('format', FORMAT);
+  return {
+    env,
+    sessions: env.openDB({ name: 'sessions' }),
+    entries: env.openDB({ name: 'entries' }),
+    frames: env.openDB({ name: 'frames', encoding: 'binary' }),
+    tombstones: env.openDB({ name: 'tombstones' }),
+    owners: env.openDB({ name: 'owners' }),
+  };
+}
+
+export function storeFailed(path: string, text: string, cause?: unknown): NyotaError {
+  if (cause instanceof NyotaError) return cause;
+  const why = cause instanceof Error ? ` (${cause.message})` : '';
+  return new NyotaError('NYOTA_STORE_FAILED', `the store in '${path}' ${text}${why}`, { cause });
+}
+
+function loadPackage(): typeof import('lmdb') {
+  try {
+    return createRequire(import.meta.url)('lmdb') as typeof import('lmdb');
+  } catch (cause) {
+    throw new NyotaError(
+      'NYOTA_STORE_FAILED',
+      "nyota/stores/lmdb needs the package 'lmdb': npm install lmdb",
+      { cause },
+    );
+  }
+}

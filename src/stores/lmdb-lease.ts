@@ -1,0 +1,55 @@
+/**
+ * Which processes live, as far as their sessions are concerned: each says so from time to time. A session whose client was
+ * connected when its process died has nobody who could end it; it counts as left alone from the last sign of life on.
+ */
+import type { Databases } from './lmdb-databases.js';
+
+const BEAT_MS = 5_000;
+/** A process that has been silent for so long is dead. */
+const DEAD_AFTER_MS = 4 * BEAT_MS;
+/** Dead owners are forgotten after so long: no session of theirs waits any more. */
+const FORGET_AFTER_MS = 48 * 60 * 60 * 1000;
+
+export class OwnerLease {
+  readonly #owner: string;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(owner: string) {
+    this.#owner = owner;
+  }
+
+  start(db: Databases): void {
+    const beat = (): void => {
+      // Where it can't be written, the store's own steps tell of it.
+      db.owners.put(this.#owner, Date.now()).catch(() => {});
+    };
+    beat();
+    this.#timer = setInterval(beat, BEAT_MS);
+    this.#timer.unref();
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  /** The sessions that nobody came back for in time. */
+  *expired(db: Databases, now: number): Iterable<{ id: string; fence: number }> {
+    for (const { key: id, value: row } of db.sessions.getRange()) {
+      const leftAt = row.detachedAt ?? this.#deathOf(db, row.owner);
+      if (leftAt !== undefined && leftAt + row.resumeWindowMs <= now) yield { id, fence: row.fence };
+    }
+  }
+
+  forgetDead(db: Databases): void {
+    for (const { key, value } of db.owners.getRange()) {
+      if (value + FORGET_AFTER_MS < Date.now()) db.owners.remove(key);
+    }
+  }
+
+  #deathOf(db: Databases, owner: string): number | undefined {
+    if (owner === this.#owner) return undefined;
+    const aliveAt = db.owners.get(owner) ?? 0;
+    return aliveAt + DEAD_AFTER_MS < Date.now() ? aliveAt : undefined;
+  }
+}

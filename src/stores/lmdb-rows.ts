@@ -1,0 +1,46 @@
+/** What the databases of the LMDB store hold. Types, and the first row of a session. */
+import type { ErrorCode } from '../errors.js';
+import type { InboundState, SessionRecord } from './session-store.js';
+
+export interface SessionRow {
+  readonly credential: Uint8Array;
+  readonly identity: Uint8Array;
+  readonly resumeWindowMs: number;
+  readonly fence: number;
+  readonly inbound: InboundState;
+  readonly revision: number;
+  readonly trimmed: number;
+  readonly lastSeq: number;
+  readonly resolvedSeq: number;
+  readonly detachedAt: number | null;
+  readonly established: boolean;
+  /** The process that attached it last. */
+  readonly owner: string;
+}
+
+export type EntryRow = readonly [revision: number, expiresAt: number | null, bytes: Uint8Array];
+
+export interface TombstoneRow {
+  readonly code: ErrorCode;
+  readonly received: number;
+  readonly sent: number;
+  readonly until: number;
+}
+
+export function toRow(record: SessionRecord, owner: string, now: number): SessionRow {
+  const { credential, identity, resumeWindowMs } = record;
+  return {
+    credential,
+    identity,
+    resumeWindowMs,
+    fence: 1,
+    inbound: { settled: 0, beyond: [] },
+    revision: 0,
+    trimmed: 0,
+    lastSeq: 0,
+    resolvedSeq: 0,
+    detachedAt: now,
+    established: false,
+    owner,
+  };
+}
