@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { addBench } from './bench.js';
 import { addConnect } from './connect.js';
 import { addDemo } from './demo.js';
 import { addExoCom } from './exocom.js';
@@ -37,7 +38,7 @@ function createProgram(): Command {
     .exitOverride()
     // What commander would write on several lines is written by `finishCommander` on one.
     .configureOutput({ writeErr: () => {} });
-  for (const add of [addDemo, addServe, addConnect, addSend, addRequest, addExoCom]) add(program);
+  for (const add of [addDemo, addServe, addConnect, addSend, addRequest, addBench, addExoCom]) add(program);
   return program;
 }
 

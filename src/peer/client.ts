@@ -359,7 +359,7 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
     const reason = this.#newSessionReason;
     if (isNew) {
       this.#identity.establish();
-      this.runtime.commit({ established: true });
+      void this.runtime.commit({ established: true });
     }
     this.core.dispatcher.expectRedelivery(message.sent);
     this.#newSessionReason = undefined;

@@ -79,11 +79,11 @@ export class Runtime implements SessionActions {
   }
 
   /** A step of the peer's own, behind those of the session that are under way. */
-  commit(batch: SessionBatch): void {
+  async commit(batch: SessionBatch): Promise<void> {
     if (this.#keeper === undefined) return;
     const { commit, failed } = this.#keeper;
     try {
-      Promise.resolve(commit(batch)).catch((error: unknown) => failed(storeFailed(error)));
+      await commit(batch);
     } catch (error) {
       failed(storeFailed(error));
     }

@@ -32,3 +32,12 @@ export {
   type MockSent,
   type ReceivedMessage,
 } from './mock-exocom.js';
+export { seededRandom } from './seeded-random.js';
+export {
+  createSimulation,
+  type Simulation,
+  type SimulationEntry,
+  type SimulationFault,
+  type SimulationFaultOptions,
+  type SimulationOptions,
+} from './simulation.js';

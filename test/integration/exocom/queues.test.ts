@@ -36,6 +36,7 @@ describe('A receiving role that has no instance now', () => {
     const { id } = web.send('job');
     await eventually(() => web.rejections.length === 1, 'it is rejected');
     const reason = "Message 'job' for 'jobs' waited longer than 40 ms and was dropped";
+    await eventually(() => web.rejections.length > 0, 'the sender hears of it');
     expect(web.rejections).toEqual([{ id, name: 'job', code: 'EXO_QUEUE_EXPIRED', reason }]);
     expect((await warned(said, 'EXO_QUEUE_EXPIRED')).message).toBe(reason);
     expect(hub.stats()).toMatchObject({ running: 0, queues: {} });

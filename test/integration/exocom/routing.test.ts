@@ -112,6 +112,7 @@ describe('with routes', () => {
     expect(got).toEqual(['users list']);
     const message = "Service 'web' is not allowed to broadcast the message 'users get-SSN'";
     expect(said.warnings).toEqual([{ message, code: 'EXO_NOT_ALLOWED', role: 'web' }]);
+    await eventually(() => web.rejections.length > 0, 'the sender hears of it');
     expect(web.rejections).toEqual([{ id, name: 'users get-SSN', reason: message, code: 'EXO_NOT_ALLOWED' }]);
     expect(web.errors).toEqual([]);
     expect(hub.stats().roles.web?.refused).toEqual({ EXO_NOT_ALLOWED: 1 });
