@@ -261,7 +261,7 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
     if (this.#origin.store.durable && reason.code === 'NYOTA_SERVER_CLOSING') {
       // The session outlives this process: the next one goes on with it.
       await this.runtime.settleSteps();
-      if (this.#state !== 'dead') await this.runtime.commit({ detachedAt: this.#origin.clock.now() });
+      if (this.state !== 'dead') await this.runtime.commit({ detachedAt: this.#origin.clock.now() });
       this.#evict(reason);
     } else {
       this.#end(reason);
