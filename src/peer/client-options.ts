@@ -106,16 +106,14 @@ const TCP_NAMES = [
   'writable',
 ] as const;
 
-const KNOWN: ReadonlySet<string> = new Set([
+/** Options that are nyota's own: none of them is handed on to a socket. */
+const OWN_NAMES = [
   ...LIMIT_NAMES,
-  ...TCP_NAMES,
-  'port',
-  'host',
-  'path',
   'servers',
   'tls',
   'createConnection',
   'socket',
+  'signal',
   'auth',
   'reconnect',
   'store',
@@ -123,7 +121,10 @@ const KNOWN: ReadonlySet<string> = new Set([
   'connectTimeoutMs',
   'clock',
   'random',
-]);
+];
+const ADDRESS_NAMES = ['port', 'host', 'path'];
+
+const KNOWN: ReadonlySet<string> = new Set([...OWN_NAMES, ...TCP_NAMES, ...ADDRESS_NAMES]);
 
 /** @throws NyotaError `NYOTA_INVALID_OPTION` that names the option and what it takes */
 export function readClientOptions(options: ClientOptions): ResolvedClientOptions {
@@ -165,24 +166,8 @@ export function readDelays(
 
 /** What goes to `net.connect` or to the user's function: all that is not nyota's own. */
 function ownOptions(options: ClientOptions): Record<string, unknown> {
-  const nyotas = new Set([
-    'signal',
-    ...LIMIT_NAMES,
-    'servers',
-    'tls',
-    'createConnection',
-    'socket',
-    'auth',
-    'reconnect',
-    'store',
-    'storeKey',
-    'connectTimeoutMs',
-    'clock',
-    'random',
-  ]);
-  const own = Object.entries(options).filter(
-    ([name]) => !nyotas.has(name) && !['port', 'host', 'path'].includes(name),
-  );
+  const ours = new Set([...OWN_NAMES, ...ADDRESS_NAMES]);
+  const own = Object.entries(options).filter(([name]) => !ours.has(name));
   return Object.fromEntries(own);
 }
 

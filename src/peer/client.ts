@@ -14,10 +14,9 @@ import { NyotaError } from '../errors.js';
 import type { Connection } from '../net/connection.js';
 import { FrameType } from '../protocol/constants.js';
 import type { WelcomeMessage } from '../protocol/messages.js';
-import { announced } from '../session/agreement.js';
 import type { SessionBatch } from '../stores/session-store.js';
 import { clientArguments } from './client-arguments.js';
-import { Rejected, shakeHands } from './client-handshake.js';
+import { type AttemptHost, attempt } from './client-attempt.js';
 import { ClientIdentity } from './client-identity.js';
 import {
   type ClientOptions,
@@ -289,56 +288,6 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
     this.quietChanged();
   }
 
-  async #attempt(signal: AbortSignal): Promise<void> {
-    try {
-      await this.#connectOnce(signal);
-    } catch (error) {
-      if (!(error instanceof Rejected)) throw this.#final(error);
-      if (error.error.retry !== 'new-session') throw this.#final(error.error);
-      this.#sessionLost(error.error, error.message.received, error.message.sent);
-      await this.#connectOnce(signal).catch((again: unknown) => {
-        throw again instanceof Rejected ? again.error : again;
-      });
-    }
-  }
-
-  /** Where there is nothing left to dial, no error is worth another attempt. */
-  #final(error: unknown): unknown {
-    if (this.#dialler.canDial || !(error instanceof NyotaError)) return error;
-    const { code, message, cause } = error;
-    return new NyotaError(code, message, { cause, retry: 'never' });
-  }
-
-  async #connectOnce(signal: AbortSignal): Promise<void> {
-    const { limits, clock } = this.#options;
-    const auth = await this.#dialler.credentials();
-    if (signal.aborted) throw signal.reason;
-    const socket = await this.#dialler.open(signal);
-    this.#dialling = 'opening';
-    try {
-      await shakeHands({
-        socket,
-        limits,
-        clock,
-        signal,
-        open: {
-          features: 0,
-          secret: this.#identity.secret,
-          resume: this.#identity.established,
-          received: this.core.dispatcher.inbox.received,
-          limits: announced(limits),
-          sent: this.core.sender.outbox.sentSeq,
-          auth,
-        },
-        welcomed: (connection, message) => this.#welcomed(connection, message),
-      });
-    } catch (error) {
-      // One that only has lost the session is the right one for a new session.
-      if (!(error instanceof Rejected && error.error.retry === 'new-session')) this.#dialler.advance();
-      throw error;
-    }
-  }
-
   #welcomed(connection: Connection, message: WelcomeMessage): void {
     const { id, established } = this.#identity;
     if (message.sessionId !== id) {
@@ -393,9 +342,23 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
     if (uncertain > 0 || lost > 0 || unknown) this.emitLifecycle('gap', { uncertain, lost, reason });
   }
 
+  #attemptHost(): AttemptHost {
+    return {
+      options: this.#options,
+      core: this.core,
+      identity: this.#identity,
+      dialler: this.#dialler,
+      opening: () => {
+        this.#dialling = 'opening';
+      },
+      welcomed: (connection, message) => this.#welcomed(connection, message),
+      sessionLost: (error, received, sent) => this.#sessionLost(error, received, sent),
+    };
+  }
+
   #connectorHooks() {
     return {
-      attempt: (signal: AbortSignal) => this.#attempt(signal),
+      attempt: (signal: AbortSignal) => attempt(this.#attemptHost(), signal),
       dialling: () => {
         this.#dialling = 'connecting';
       },

@@ -19,25 +19,12 @@ import type { Conflict } from '../sync/replica.js';
 import type { Change } from '../sync/types.js';
 import { isThenable } from './is-thenable.js';
 
-/** What a peer does for its runtime. */
-export interface RuntimeHooks {
-  dispatch(
-    event: string,
-    args: unknown[],
-    seq: number,
-    redelivered: boolean,
-  ): PromiseLike<unknown> | undefined;
-  handle(
-    event: string,
-    args: unknown[],
-    request: RunningRequest,
-    done: (ok: boolean, value: unknown) => void,
-  ): boolean;
-  changed(changes: readonly Change[], local: boolean): void;
-  conflicted(conflicts: readonly Conflict[]): void;
-  drain(): void;
-  settled(): void;
-  report(error: NyotaError): void;
+/** What a peer does for its runtime: the session's actions that concern users, and the ends of connections. */
+export interface RuntimeHooks
+  extends Pick<
+    SessionActions,
+    'dispatch' | 'handle' | 'changed' | 'conflicted' | 'drain' | 'settled' | 'report'
+  > {
   /** The session's connection is gone. `said`: the other side's last words were a CLOSE. */
   detached(error: NyotaError | undefined, said: boolean): void;
   /** A frame that belongs to the side, not to the session: GOAWAY. True where it was one. */

@@ -102,7 +102,7 @@ describe('docs/api.md', () => {
   });
 
   it.each([
-    ['src/peer/client-options.ts', 'KNOWN'],
+    ['src/peer/client-options.ts', 'OWN_NAMES'],
     ['src/peer/client-options.ts', 'TCP_NAMES'],
     ['src/peer/server-options.ts', 'OWN_NAMES'],
     ['src/peer/server-options.ts', 'TCP_NAMES'],
