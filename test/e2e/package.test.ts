@@ -2,7 +2,8 @@
  * The package as a user gets it: packed from a copy of this folder, installed from the tarball into an empty one,
  * imported, required, compiled against and run. Needs the registry that npm is configured with (for nyota's dependencies).
  */
-import { spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import {
   cpSync,
   existsSync,
@@ -14,10 +15,12 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readDocument } from '../support/docs-markdown.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const WINDOWS = process.platform === 'win32';
@@ -38,14 +41,15 @@ let tarball = '';
 let consumer = '';
 let packed: { path: string; mode: number }[] = [];
 
+/** What `npm run` tells its children about this project is not for an npm that works on another one. */
+const env = Object.fromEntries(
+  Object.entries(process.env).filter(
+    ([name]) => !/^(npm_(package|lifecycle)_|npm_config_local_prefix$|NODE_OPTIONS$)/i.test(name),
+  ),
+);
+
 /** Runs to the end and answers stdout; a failure shows all that was said. */
 function run(cwd: string, command: string, args: readonly string[]): string {
-  // What `npm run` tells its children about this project is not for an npm that works on another one.
-  const env = Object.fromEntries(
-    Object.entries(process.env).filter(
-      ([name]) => !/^(npm_(package|lifecycle)_|npm_config_local_prefix$|NODE_OPTIONS$)/i.test(name),
-    ),
-  );
   const result = spawnSync(command, args, {
     cwd,
     env,
@@ -152,6 +156,96 @@ describe('the installed command', () => {
   it.each(Object.keys(manifest.bin))('%s is executable and prints its help', (name) => {
     if (!WINDOWS) expect(statSync(installed(name)).mode & 0o111).toBe(0o111);
     expect(run(consumer, installed(name), ['--help'])).toMatch(new RegExp(`usage: ${name}`, 'i'));
+  });
+});
+
+describe("the README's first example, pasted into two files", () => {
+  const { blocks } = readDocument('README.md');
+  const pasted = (name: string): string => {
+    const block = blocks.find(({ text }) => text.startsWith(`// file: ${name}\n`));
+    if (block === undefined) throw new Error(`README.md has no ${name}`);
+    return block.text;
+  };
+
+  /** A process that runs on, and what it says. */
+  class Running {
+    readonly child: ChildProcess;
+    readonly #name: string;
+    #said = { stdout: '', stderr: '' };
+    #look = (): void => {};
+
+    constructor(name: string) {
+      this.#name = name;
+      this.child = spawn(process.execPath, [name], { cwd: consumer, env, stdio: ['ignore', 'pipe', 'pipe'] });
+      for (const stream of ['stdout', 'stderr'] as const) {
+        this.child[stream]?.setEncoding('utf8').on('data', (text: string) => {
+          this.#said[stream] += text;
+          this.#look();
+        });
+      }
+      this.child.on('close', () => this.#look());
+    }
+
+    get said(): { readonly stdout: string; readonly stderr: string } {
+      return this.#said;
+    }
+
+    /** Waits for a text. Rejects where the process ends without it; a hang is the test's timeout. */
+    says(stream: 'stdout' | 'stderr', text: string): Promise<void> {
+      return new Promise((resolve, reject) => {
+        this.#look = () => {
+          const { exitCode, signalCode } = this.child;
+          if (this.#said[stream].includes(text)) resolve();
+          else if (exitCode !== null || signalCode !== null)
+            reject(
+              new Error(`${this.#name} ended and did not say '${text}':\n${JSON.stringify(this.#said)}`),
+            );
+        };
+        this.#look();
+      });
+    }
+  }
+
+  /** A port that is free, once the function has resolved: with what dialled it first, if that is waited for. */
+  async function probePort(): Promise<{ port: number; dialled: Promise<unknown>; free(): Promise<void> }> {
+    const probe = createServer((socket) => socket.on('error', () => {}).resetAndDestroy());
+    await once(probe.listen(0), 'listening');
+    const address = probe.address();
+    if (address === null || typeof address === 'string') throw new Error('no port');
+    const free = (): Promise<void> => new Promise((resolve) => probe.close(() => resolve()));
+    return { port: address.port, dialled: once(probe, 'connection'), free };
+  }
+
+  it.each(['server', 'client'])('prints what it says, the %s started first', async (first) => {
+    const { port, dialled, free } = await probePort();
+    for (const name of ['server.mjs', 'client.mjs'])
+      writeFileSync(join(consumer, name), pasted(name).replace(/\b5555\b/g, String(port)));
+    const running: Running[] = [];
+    const start = (name: string): Running => {
+      const started = new Running(name);
+      running.push(started);
+      return started;
+    };
+    try {
+      let client: Running;
+      if (first === 'client') {
+        client = start('client.mjs');
+        await dialled; // and found nobody who speaks nyota
+        await free();
+        start('server.mjs');
+      } else {
+        await free();
+        await start('server.mjs').says('stderr', `port ${port}`); // its warning that it listens for everybody
+        client = start('client.mjs');
+      }
+      await client.says('stdout', '\n');
+      expect(client.said).toEqual({ stdout: 'pong received\n', stderr: '' });
+      // Both run on: the one serves, the other stays connected.
+      for (const { child } of running) expect([child.exitCode, child.signalCode]).toEqual([null, null]);
+    } finally {
+      for (const { child } of running) child.kill('SIGKILL');
+      await free();
+    }
   });
 });
 
