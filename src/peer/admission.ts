@@ -23,9 +23,10 @@ export class Refusal {
   readonly received: number | undefined;
   readonly sent: number | undefined;
 
-  constructor(error: NyotaError, numbers?: { received: number; sent: number }) {
+  /** @param numbers `exact` false: up to `received` is handled, and of what lies beyond nobody can tell */
+  constructor(error: NyotaError, numbers?: { received: number; sent: number; exact?: boolean | undefined }) {
     this.error = error;
-    this.received = numbers?.received;
+    this.received = numbers?.exact === false ? undefined : numbers?.received;
     this.sent = numbers && Math.min(numbers.sent, MAX_REPORTED_SENT);
   }
 }

@@ -76,11 +76,12 @@ export class Registry<C> {
       // Another process has had it since: what is known here is old.
     }
     const stored = await store.load(id);
-    if (stored !== undefined) return this.#restore(stored, connection, open, identity);
-    if (open.resume) return this.#over(id, connection);
-    if (!this.#hooks.isOpen()) {
+    // A server that closes takes no session over, from a client or from a store.
+    if ((stored !== undefined || !open.resume) && !this.#hooks.isOpen()) {
       return new Refusal(new NyotaError('NYOTA_SERVER_CLOSING', 'the server is closing'));
     }
+    if (stored !== undefined) return this.#restore(stored, connection, open, identity);
+    if (open.resume) return this.#over(id, connection);
     if (this.sessions.size >= maxSessions) {
       return new Refusal(
         new NyotaError('NYOTA_TOO_MANY_SESSIONS', `the server holds ${maxSessions} sessions (maxSessions)`),
@@ -117,6 +118,7 @@ export class Registry<C> {
     this.#check(open, identity, (verified, same) => verified(record.credential) && same(owner));
     const now = clock.now();
     if (detachedAt !== null && detachedAt + record.resumeWindowMs <= now) {
+      // What lay beyond the settled may have been dispatched: nobody knows, so it is not claimed.
       const numbers = { received: stored.inbound.settled, sent: stored.lastSeq };
       await store.end(record.id, fence, { code: 'NYOTA_SESSION_EXPIRED', ...numbers }, now);
       this.counts.sessionsExpired++;
@@ -144,9 +146,10 @@ export class Registry<C> {
     const { store, clock } = this.#options;
     const tombstone = await store.tombstone(id, clock.now());
     if (!connection.open) return undefined;
+    const numbers = tombstone && { ...tombstone, exact: tombstone.exact === true };
     const code = tombstone?.code ?? 'NYOTA_SESSION_UNKNOWN';
     const text = tombstone === undefined ? 'the server knows no such session' : 'the session is over';
-    return new Refusal(new NyotaError(code, text, { retry: 'new-session' }), tombstone);
+    return new Refusal(new NyotaError(code, text, { retry: 'new-session' }), numbers);
   }
 
   /** The same error for a wrong secret and for another's: nobody learns which it was. */
@@ -250,7 +253,7 @@ export class Registry<C> {
         new NyotaError('NYOTA_STORE_FAILED', 'the end of a session could not be stored', { cause }),
       );
     try {
-      const tombstone = { code: reason.code, ...session.lastNumbers };
+      const tombstone = { code: reason.code, ...session.lastNumbers, exact: true };
       Promise.resolve(store.end(session.id, session.fence, tombstone, clock.now())).catch(failed);
     } catch (cause) {
       failed(cause);

@@ -50,6 +50,8 @@ export class Runtime implements SessionActions {
   #keeper: Keeper | undefined;
   /** The step that is being committed; the next one begins when it is done, with all that came meanwhile. */
   #stepping: Promise<void> | undefined;
+  /** While it is pending no step begins. */
+  #suspended: Promise<void> | undefined;
   #timer: ClockTimer | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
 
@@ -67,6 +69,7 @@ export class Runtime implements SessionActions {
 
   /** A step of the peer's own, behind those of the session that are under way. */
   async commit(batch: SessionBatch): Promise<void> {
+    await this.#suspended;
     if (this.#keeper === undefined) return;
     const { commit, failed } = this.#keeper;
     try {
@@ -76,9 +79,30 @@ export class Runtime implements SessionActions {
     }
   }
 
+  /**
+   * No step begins while `work` runs: it changes by what the store knows that this process owns the session. Steps that are
+   * under way are waited for first.
+   */
+  async betweenSteps<T>(work: () => PromiseLike<T>): Promise<T> {
+    await this.settleSteps();
+    const running = Promise.resolve(work());
+    const suspended = running.then(
+      () => {},
+      () => {},
+    );
+    this.#suspended = suspended;
+    try {
+      return await running;
+    } finally {
+      if (this.#suspended === suspended) this.#suspended = undefined;
+      this.wake();
+    }
+  }
+
   /** Resolves once all that has changed is in the store. */
   async settleSteps(): Promise<void> {
     for (;;) {
+      await this.#suspended;
       await this.#stepping;
       if (this.#keeper === undefined || !this.core.stepDue(true)) return;
       this.#step(true);
@@ -225,7 +249,8 @@ export class Runtime implements SessionActions {
 
   #step(force: boolean): void {
     const keeper = this.#keeper;
-    if (keeper === undefined || this.#stepping !== undefined || !this.core.stepDue(force)) return;
+    if (keeper === undefined || this.#stepping !== undefined || this.#suspended !== undefined) return;
+    if (!this.core.stepDue(force)) return;
     const step = this.core.takeStep();
     if (step === undefined) return;
     const { batch } = step;

@@ -211,7 +211,9 @@ export class Server<C = AnyContract> implements AsyncDisposable {
       }),
     );
     // Those that came back while the others drained.
-    for (const session of [...this.sessions.values()]) await session.finish(closingError());
+    while (this.sessions.size > 0) {
+      for (const session of [...this.sessions.values()]) await session.finish(closingError());
+    }
     this.#state = 'closed';
     await this.#stopListening();
     await this.#closeStore();

@@ -163,14 +163,17 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
   async renewFence(): Promise<boolean> {
     const { store, id, clock } = this.#origin;
     if (!store.durable) return true;
-    await this.runtime.settleSteps();
-    if (this.#state === 'dead') return false;
-    const raised = await store.attach(id, this.#fence, clock.now());
+    const raised = await this.runtime.betweenSteps(async () => {
+      const fence = await store.attach(id, this.#fence, clock.now());
+      if (fence !== undefined) this.#fence = fence;
+      return fence;
+    });
+    // Meanwhile it may have been ended, or given away by a server that closes.
+    if (this.state === 'dead') return false;
     if (raised === undefined) {
       this.#evict(new NyotaError('NYOTA_TAKEN_OVER', 'another process owns the session by now'));
       return false;
     }
-    this.#fence = raised;
     return true;
   }
 
@@ -226,6 +229,7 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
         'disconnect',
         new NyotaError('NYOTA_TAKEN_OVER', 'another connection resumed this session'),
       );
+    if (this.#origin.store.durable) void this.runtime.commit({ detachedAt: null });
     this.runtime.attach(connection, theirs, received, welcome);
     this.emitLifecycle('connect', { resumed });
   }
@@ -260,8 +264,9 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
     this.runtime.close(reason);
     if (this.#origin.store.durable && reason.code === 'NYOTA_SERVER_CLOSING') {
       // The session outlives this process: the next one goes on with it.
-      await this.runtime.settleSteps();
       if (this.state !== 'dead') await this.runtime.commit({ detachedAt: this.#origin.clock.now() });
+      // Last: what is accepted until here is in the store when this process lets go.
+      await this.runtime.settleSteps();
       this.#evict(reason);
     } else {
       this.#end(reason);
@@ -307,6 +312,8 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
     this.#origin.evicted(this as unknown as Session<never>);
     if (reason.code === 'NYOTA_STORE_FAILED') this.emitLifecycle('error', reason);
     this.runtime.close(reason);
+    // Its end has armed the timer again.
+    this.#stopExpiry();
     this.#die(reason);
   }
 

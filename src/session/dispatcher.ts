@@ -204,6 +204,15 @@ export class Dispatcher {
     this.#restoredAt = undefined;
   }
 
+  /** Held frames of the shared store take effect: what they hold would be lost with their session. */
+  applyHeldStore(): void {
+    for (const held of this.#held) {
+      if (!isStoreFrame(held.type)) continue;
+      this.#host.storeFrame(held.body as StoreFrame, held.seq);
+      held.type = FrameType.SKIP;
+    }
+  }
+
   /** The session is over and another begins on this side: numbers start anew, running handlers lose their caller. */
   reset(reason: NyotaError): void {
     this.#inbox = new Inbox();

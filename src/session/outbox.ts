@@ -46,6 +46,9 @@ export class Outbox {
   /** What of a new session's first content may still be here. */
   #startFrames = 0;
   #startBytes = 0;
+  /** What was in it when the current connection began: its acks may be on their way. */
+  #attachFrames = 0;
+  #attachBytes = 0;
   /** No frame behind it is handed out: with a durable store, what is not committed. */
   #releasedSeq = Number.POSITIVE_INFINITY;
   /** Where the frames begin that `takeUncommitted` has not handed out. */
@@ -112,8 +115,8 @@ export class Outbox {
   get overflowing(): boolean {
     const { maxOutboxFrames, maxOutboxBytes } = this.#limits;
     return (
-      this.frames > Math.max(maxOutboxFrames, this.#startFrames) * 1.5 ||
-      this.#bytes > Math.max(maxOutboxBytes, this.#startBytes) * 1.5
+      this.frames > bound(Math.max(maxOutboxFrames, this.#startFrames), this.#attachFrames) ||
+      this.#bytes > bound(Math.max(maxOutboxBytes, this.#startBytes), this.#attachBytes)
     );
   }
 
@@ -196,6 +199,8 @@ export class Outbox {
 
   /** Moves the cursor so that the frame after `seq` is the next one. For a new connection. */
   rewind(seq: number): void {
+    this.#attachFrames = this.frames;
+    this.#attachBytes = this.#bytes;
     this.#cursorSegment = 0;
     this.#cursorOffset = this.#segments[0]?.start ?? 0;
     this.#unsentBytes = this.#bytes;
@@ -400,4 +405,12 @@ export class Outbox {
     this.#firstSeq = this.#nextSeq;
     this.#cursorSeq = this.#nextSeq;
   }
+}
+
+/**
+ * How much may be held before a connection on which nothing is acknowledged is given up: half above the limit, or a quarter
+ * of the limit above what was there when it began; never four times the limit, however often the other side comes back.
+ */
+function bound(limit: number, atAttach: number): number {
+  return Math.min(4 * limit, Math.max(1.5 * limit, atAttach + limit / 4));
 }

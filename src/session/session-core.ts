@@ -289,6 +289,7 @@ export class SessionCore {
     this.#attachment = undefined;
     this.#state = DETACHED;
     this.sender.dropVolatile();
+    this.dispatcher.applyHeldStore();
     const carried = this.sender.restart(handled, error, () => {
       if (!(this.store instanceof ReplicaEndpoint)) return undefined;
       if (!carryStore) return this.store.clear(error);

@@ -4,13 +4,12 @@
  */
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { Database, Key, RootDatabase } from 'lmdb';
 import { NyotaError } from '../errors.js';
 import type { EntryRow, SessionRow, TombstoneRow } from './lmdb-rows.js';
 
 export const FORMAT = 1;
-const DEFAULT_MAX_BYTES = 64 * 2 ** 30;
 const DATABASES = 8;
 
 export interface Databases {
@@ -22,8 +21,33 @@ export interface Databases {
   readonly owners: Database<number, string>;
 }
 
+/** An environment may be opened once in a process: stores on one folder share it. */
+const opened = new Map<string, { databases: Databases; users: number }>();
+
 /** @throws NyotaError `NYOTA_STORE_FAILED` that names the folder and what is wrong with it */
-export function openDatabases(path: string, maxBytes = DEFAULT_MAX_BYTES): Databases {
+export function openDatabases(path: string): Databases {
+  const folder = resolve(path);
+  const shared = opened.get(folder);
+  if (shared !== undefined) {
+    shared.users++;
+    return shared.databases;
+  }
+  const databases = openFolder(folder);
+  opened.set(folder, { databases, users: 1 });
+  return databases;
+}
+
+/** Its last user closes the environment. */
+export async function closeDatabases(databases: Databases): Promise<void> {
+  for (const [folder, shared] of opened) {
+    if (shared.databases !== databases) continue;
+    if (--shared.users > 0) return;
+    opened.delete(folder);
+    await databases.env.close();
+  }
+}
+
+function openFolder(path: string): Databases {
   const { open } = loadPackage();
   const isThere = existsSync(join(path, 'data.mdb'));
   let env: RootDatabase;
@@ -33,7 +57,6 @@ export function openDatabases(path: string, maxBytes = DEFAULT_MAX_BYTES): Datab
       path,
       noSubdir: false,
       maxDbs: DATABASES,
-      mapSize: maxBytes,
       overlappingSync: false,
       cache: false,
     });

@@ -24,6 +24,7 @@ export interface TombstoneRow {
   readonly code: ErrorCode;
   readonly received: number;
   readonly sent: number;
+  readonly exact: boolean;
   readonly until: number;
 }
 
@@ -33,7 +34,8 @@ export function toRow(record: SessionRecord, owner: string, now: number): Sessio
     credential,
     identity,
     resumeWindowMs,
-    fence: 1,
+    // By time: an id that is used again after its end must not know the fences of its first life.
+    fence: Math.floor(now),
     inbound: { settled: 0, beyond: [] },
     revision: 0,
     trimmed: 0,

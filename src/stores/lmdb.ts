@@ -14,7 +14,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { NyotaError } from '../errors.js';
-import { type Databases, openDatabases, storeFailed } from './lmdb-databases.js';
+import { closeDatabases, type Databases, openDatabases, storeFailed } from './lmdb-databases.js';
 import { OwnerLease } from './lmdb-lease.js';
 import { type SessionRow, toRow } from './lmdb-rows.js';
 import {
@@ -31,8 +31,6 @@ import {
 export interface LmdbStoreOptions {
   /** The folder. Made where it is missing. */
   path: string;
-  /** How large the folder may become, in bytes; a step that does not fit is refused with `NYOTA_STORE_FAILED`. Default 64 GiB, which takes no room before it is used. */
-  maxBytes?: number;
 }
 
 /** Sessions that `sweep` looks at in one go before it lets others have a turn. */
@@ -55,15 +53,9 @@ class LmdbStore implements SessionStore {
   #open: Databases | undefined;
 
   constructor(options: LmdbStoreOptions) {
-    const { path, maxBytes } = options ?? {};
+    const { path } = options ?? {};
     if (typeof path !== 'string' || path === '') {
       throw new NyotaError('NYOTA_INVALID_OPTION', "option 'path' of lmdbStore takes the path of a folder");
-    }
-    if (maxBytes !== undefined && !(Number.isInteger(maxBytes) && maxBytes >= 2 ** 20)) {
-      throw new NyotaError(
-        'NYOTA_INVALID_OPTION',
-        "option 'maxBytes' of lmdbStore takes a whole number of at least 1 MiB",
-      );
     }
     this.#options = options;
     this.#lease = new OwnerLease(this.#owner);
@@ -74,8 +66,9 @@ class LmdbStore implements SessionStore {
       if (db.sessions.get(record.id) !== undefined) {
         return new NyotaError('NYOTA_STORE_FAILED', `there is a session ${record.id} in the store already`);
       }
-      db.sessions.put(record.id, toRow(record, this.#owner, now));
-      return 1;
+      const row = toRow(record, this.#owner, now);
+      db.sessions.put(record.id, row);
+      return row.fence;
     });
   }
 
@@ -154,7 +147,8 @@ class LmdbStore implements SessionStore {
       const row = db.sessions.get(id);
       if (row !== undefined && row.fence !== fence) return undefined;
       forget(db, id);
-      db.tombstones.put(id, { ...tombstone, until: now + TOMBSTONE_MS });
+      const { code, received, sent, exact = false } = tombstone;
+      db.tombstones.put(id, { code, received, sent, exact, until: now + TOMBSTONE_MS });
       return undefined;
     });
   }
@@ -163,8 +157,8 @@ class LmdbStore implements SessionStore {
     return this.#read((db) => {
       const buried = db.tombstones.get(id);
       if (buried === undefined || buried.until <= now) return undefined;
-      const { code, received, sent } = buried;
-      return { code, received, sent };
+      const { code, received, sent, exact } = buried;
+      return { code, received, sent, ...(exact ? { exact } : {}) };
     });
   }
 
@@ -183,6 +177,7 @@ class LmdbStore implements SessionStore {
             code,
             received: row.inbound.settled,
             sent: row.lastSeq,
+            exact: false,
             until: now + TOMBSTONE_MS,
           });
           count++;
@@ -205,7 +200,7 @@ class LmdbStore implements SessionStore {
     this.#lease.stop();
     if (open === undefined) return;
     try {
-      await open.env.close();
+      await closeDatabases(open);
     } catch (cause) {
       throw storeFailed(this.#options.path, 'can not be closed', cause);
     }
@@ -213,7 +208,7 @@ class LmdbStore implements SessionStore {
 
   #databases(): Databases {
     if (this.#open === undefined) {
-      this.#open = openDatabases(this.#options.path, this.#options.maxBytes);
+      this.#open = openDatabases(this.#options.path);
       this.#lease.start(this.#open);
     }
     return this.#open;

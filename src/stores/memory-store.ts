@@ -50,7 +50,7 @@ export class MemoryStore implements SessionStore {
     }
     this.#sessions.set(record.id, {
       record,
-      fence: 1,
+      fence: firstFence(now),
       inbound: { settled: 0, beyond: [] },
       entries: new Map(),
       revision: 0,
@@ -61,7 +61,7 @@ export class MemoryStore implements SessionStore {
       resolvedSeq: 0,
       established: false,
     });
-    return 1;
+    return firstFence(now);
   }
 
   load(id: string): StoredSession | undefined {
@@ -130,6 +130,11 @@ export class MemoryStore implements SessionStore {
   }
 
   close(): void {}
+}
+
+/** By time: an id that is used again after its end must not know the fences of its first life. */
+function firstFence(now: number): number {
+  return Math.floor(now);
 }
 
 function fenced(id: string): NyotaError {

@@ -57,6 +57,11 @@ export interface Tombstone {
   readonly received: number;
   /** The number of the last message that was meant for the client. */
   readonly sent: number;
+  /**
+   * True where a living process ended the session, and `received` is all that was ever dispatched. Otherwise a process that died
+   * may have dispatched more: of what lies beyond `received` nobody can tell.
+   */
+  readonly exact?: boolean;
 }
 
 /** How long a tombstone is kept, in ms: 24 hours. */
@@ -68,7 +73,7 @@ export interface SessionStore {
    * False: the process's memory is the only place, and the store hears of beginnings and ends alone.
    */
   readonly durable: boolean;
-  /** A new session, owned by the caller. Returns its fence. Rejects with `NYOTA_STORE_FAILED` where the id is taken. */
+  /** A new session, owned by the caller. Returns its fence, higher than any that the id had before. Rejects with `NYOTA_STORE_FAILED` where the id is taken. */
   create(record: SessionRecord, now: number): Awaitable<number>;
   load(id: string): Awaitable<StoredSession | undefined>;
   /** Makes the caller the owner: raises the fence where it is still `fence`. Returns the new one; undefined where it is another by now. */

@@ -244,10 +244,12 @@ describe.each<[string, () => SessionStore]>([
   });
 
   it('sweeps away the sessions whose client did not come back in time, and no others', async () => {
-    for (const id of ['gone', 'waiting', 'here']) await store.create(record(id, 1_000), NOW);
-    const fence = (await store.attach('here', 1, NOW)) as number;
+    const first = await store.create(record('here', 1_000), NOW);
+    const waiting = await store.create(record('waiting', 1_000), NOW);
+    await store.create(record('gone', 1_000), NOW);
+    const fence = (await store.attach('here', first, NOW)) as number;
     await store.commit('here', fence, { revision: 1 });
-    await store.commit('waiting', 1, { detachedAt: NOW + 500 });
+    await store.commit('waiting', waiting, { detachedAt: NOW + 500 });
     expect(await store.sweep(NOW + 1_000)).toBe(1);
     expect(await store.load('gone')).toBeUndefined();
     expect(await store.tombstone('gone', NOW + 1_000)).toMatchObject({ code: 'NYOTA_SESSION_EXPIRED' });
