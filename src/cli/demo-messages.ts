@@ -25,7 +25,13 @@ export type LinkName = 'A' | 'B';
 export const LINK_NAMES: readonly LinkName[] = ['A', 'B'];
 
 export type ToWorker =
-  | { readonly type: 'serve' }
+  | {
+      readonly type: 'serve';
+      /** 0: any. */
+      readonly port: number;
+      /** Where it keeps its sessions and its own log; undefined: in memory. */
+      readonly folder: string | undefined;
+    }
   | { readonly type: 'connect'; readonly link: LinkName; readonly port: number }
   /** Send on, up to this number. */
   | { readonly type: 'pace'; readonly link: LinkName; readonly upTo: number }
@@ -43,13 +49,20 @@ export type FromWorker =
   | { readonly type: 'report'; readonly ends: readonly EndReport[] }
   | { readonly type: 'failed'; readonly reason: string };
 
-/** What one end of a link has counted. */
+/** That an event or a request was handled. */
+export interface Delivered {
+  readonly n: number;
+  /** It was flagged: a process that died may have handled it before. */
+  readonly redelivered: boolean;
+}
+
+/** What one end of a link has counted, in all of its processes. */
 export interface EndReport {
   readonly link: LinkName;
   /** Events that `send` accepted here. */
   readonly sent: number;
-  /** The numbers of the events handled here, in the order in which the listener was called. */
-  readonly handled: readonly number[];
+  /** The events handled here, in the order in which the listener was called; a list for each process. */
+  readonly handled: readonly (readonly Delivered[])[];
   /** From the first to the last of them. */
   readonly handledMs: number;
   readonly requests: {
@@ -57,11 +70,13 @@ export interface EndReport {
     readonly answered: number;
     /** Rejected, or answered with something else than was asked for. */
     readonly failed: number;
+    /** Those whose asking process was killed before it had the answer. */
+    readonly interrupted: number;
     /** Of those answered. */
     readonly roundTripsMs: readonly number[];
   };
-  /** The numbers of the requests handled here. */
-  readonly requestsHandled: readonly number[];
+  /** The requests handled here, likewise. */
+  readonly requestsHandled: readonly (readonly Delivered[])[];
   readonly writes: number;
   /** Steps of the counter that both ends count up by compare and set. */
   readonly steps: number;

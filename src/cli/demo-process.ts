@@ -20,6 +20,7 @@ export class WorkerProcess {
   #mayEnd = false;
   /** Events that its listeners have handled so far. */
   handled = 0;
+  #reached: { readonly count: number; readonly resolve: () => void }[] = [];
 
   /** @param failed is told once it died, or reported what it can't go on with */
   constructor(name: string, failed: (error: Failure) => void) {
@@ -63,6 +64,11 @@ export class WorkerProcess {
     });
   }
 
+  /** Resolves once its listeners have handled so many events; never where the process dies before. */
+  reaches(count: number): Promise<void> {
+    return new Promise((resolve) => this.#reached.push({ count, resolve }));
+  }
+
   /** Tells it to close all. Answers how it ended, or undefined where it has not ended after so many milliseconds. */
   async stop(withinMs: number): Promise<string | undefined> {
     this.#mayEnd = true;
@@ -83,7 +89,11 @@ export class WorkerProcess {
   }
 
   #hear(message: FromWorker): void {
-    if (message.type === 'progress') this.handled = message.handled;
+    if (message.type === 'progress') {
+      this.handled = Math.max(this.handled, message.handled);
+      for (const { count, resolve } of this.#reached) if (message.handled >= count) resolve();
+      this.#reached = this.#reached.filter(({ count }) => count > this.handled);
+    }
     if (message.type === 'failed') this.#failed(new Failure(`the ${this.name} process: ${message.reason}`));
     this.#waiting.get(message.type)?.shift()?.(message);
   }

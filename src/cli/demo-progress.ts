@@ -7,17 +7,20 @@ const LINE_EVERY_MS = 2_000;
 export class DemoProgress implements DemoObserver {
   readonly #total: number;
   readonly #cuts: number;
+  readonly #kills: number;
   readonly #bar: SingleBar | undefined;
   #running = false;
   #printedAt = 0;
   #reached = '';
 
-  constructor(total: number, cuts: number) {
+  constructor(total: number, cuts: number, kills: number) {
     this.#total = total;
     this.#cuts = cuts;
+    this.#kills = kills;
     if (process.stderr.isTTY === true) {
       this.#bar = new SingleBar({
-        format: '{bar} {percentage} %  {value} of {total} events handled, {made} of {cuts} cuts',
+        format:
+          '{bar} {percentage} %  {value} of {total} events handled, {made} of {cuts} cuts, {killed} of {kills} kills',
         barCompleteChar: '█',
         barIncompleteChar: '░',
         hideCursor: true,
@@ -32,13 +35,23 @@ export class DemoProgress implements DemoObserver {
     this.#say(`Processes: ${pids.map(({ name, pid }) => `${name} ${pid}`).join(', ')}.`);
     this.#running = true;
     this.#printedAt = performance.now();
-    this.#bar?.start(this.#total, 0, { made: 0, cuts: this.#cuts });
+    this.#bar?.start(this.#total, 0, { made: 0, cuts: this.#cuts, killed: 0, kills: this.#kills });
   }
 
-  advanced(handled: number, made: number): void {
+  remark(line: string): void {
+    this.#say(line);
+  }
+
+  killed(pid: number | undefined, next: number | undefined): void {
+    // A line in between would tear the bar, which counts the kills itself.
+    if (this.#bar === undefined)
+      this.#say(`Killed the server ${pid} with SIGKILL; started it again as ${next}.`);
+  }
+
+  advanced(handled: number, made: number, killed: number): void {
     if (!this.#running) return;
-    this.#reached = `${handled} of ${this.#total} events handled, ${made} of ${this.#cuts} cuts`;
-    this.#bar?.update(handled, { made });
+    this.#reached = `${handled} of ${this.#total} events handled, ${made} of ${this.#cuts} cuts, ${killed} of ${this.#kills} kills`;
+    this.#bar?.update(handled, { made, killed });
     if (this.#bar === undefined && performance.now() - this.#printedAt >= LINE_EVERY_MS) this.#sayReached();
   }
 

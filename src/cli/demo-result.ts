@@ -6,20 +6,23 @@ import { flaws, percentile, type Tally, tally } from './demo-tally.js';
 export interface DirectionResult extends Tally {
   readonly from: string;
   readonly to: string;
-  /** Of the sending end. */
+  /** Of the link. */
   readonly reconnects: number;
   readonly eventsPerSecond: number;
   readonly requests: {
     readonly sent: number;
     readonly answered: number;
     readonly failed: number;
-    /** Times that a handler ran. */
+    /** Those whose asking process was killed before it had the answer. */
+    readonly interrupted: number;
+    /** Times that a handler ran, and how many of them were for a request that a killed process had begun to handle. */
     readonly handled: number;
+    readonly redelivered: number;
     /** Undefined where none was answered. */
     readonly p50Ms: number | undefined;
     readonly p99Ms: number | undefined;
   };
-  /** Messages that were sent again after a cut, and those that the other end knew already and dropped. */
+  /** Messages that were sent again after a cut, and those that the other end knew already and dropped; of a killed process nothing is known. */
   readonly replayed: number;
   readonly duplicatesDropped: number;
 }
@@ -39,6 +42,10 @@ export interface DemoResult {
   readonly seed: number;
   readonly durationMs: number;
   readonly cuts: { readonly planned: number; readonly made: number };
+  /** Of the server's process. */
+  readonly kills: { readonly planned: number; readonly made: number };
+  /** Where the server keeps its sessions. */
+  readonly sessionStore: 'lmdb' | 'memory';
   readonly directions: readonly DirectionResult[];
   readonly stores: readonly StoreResult[];
   /** Empty where all went well. */
@@ -58,15 +65,17 @@ export interface RunFacts {
   /** Events that each end was to send. */
   readonly events: number;
   readonly cuts: DemoResult['cuts'];
+  readonly kills: DemoResult['kills'];
+  readonly sessionStore: DemoResult['sessionStore'];
   /** What was wrong beside the counts. */
   readonly problems: readonly string[];
 }
 
 export function judge(facts: RunFacts, links: readonly LinkReport[], counterKey: string): DemoResult {
-  const { seed, durationMs, events, cuts } = facts;
+  const { seed, durationMs, events, cuts, kills, sessionStore } = facts;
   const directions = links.flatMap(({ link, client, server }) => [
-    judgeDirection(`client ${link}`, 'server', client, server),
-    judgeDirection('server', `client ${link}`, server, client),
+    judgeDirection(`client ${link}`, 'server', client, server, client.stats.reconnects),
+    judgeDirection('server', `client ${link}`, server, client, client.stats.reconnects),
   ]);
   const stores = links.map((link) => judgeStore(link, counterKey));
   const problems = [
@@ -74,21 +83,32 @@ export function judge(facts: RunFacts, links: readonly LinkReport[], counterKey:
     ...directions.flatMap((direction) => directionProblems(direction, events)),
     ...stores.flatMap(storeProblems),
     ...(cuts.made < cuts.planned ? [`only ${cuts.made} of ${cuts.planned} cuts made`] : []),
+    ...(kills.made < kills.planned ? [`only ${kills.made} of ${kills.planned} kills made`] : []),
   ];
-  return { ok: problems.length === 0, seed, durationMs, cuts, directions, stores, problems };
+  const ok = problems.length === 0;
+  return { ok, seed, durationMs, sessionStore, cuts, kills, directions, stores, problems };
 }
 
-function judgeDirection(from: string, to: string, sender: EndReport, handler: EndReport): DirectionResult {
+function judgeDirection(
+  from: string,
+  to: string,
+  sender: EndReport,
+  handler: EndReport,
+  reconnects: number,
+): DirectionResult {
   const { roundTripsMs, ...requests } = sender.requests;
+  const events = tally(sender.sent, handler.handled);
+  const requestTally = tally(requests.sent, handler.requestsHandled);
   return {
     from,
     to,
-    ...tally(sender.sent, handler.handled),
-    reconnects: sender.stats.reconnects,
-    eventsPerSecond: handler.handledMs > 0 ? (handler.handled.length / handler.handledMs) * 1_000 : 0,
+    ...events,
+    reconnects,
+    eventsPerSecond: handler.handledMs > 0 ? (events.handled / handler.handledMs) * 1_000 : 0,
     requests: {
       ...requests,
-      handled: handler.requestsHandled.length,
+      handled: requestTally.handled,
+      redelivered: requestTally.redelivered,
       p50Ms: percentile(roundTripsMs, 0.5),
       p99Ms: percentile(roundTripsMs, 0.99),
     },
@@ -103,7 +123,7 @@ function judgeStore({ link, client, server }: LinkReport, counterKey: string): S
     writes: client.writes + server.writes,
     equal: isDeepStrictEqual(client.store, server.store),
     steps: client.steps + server.steps,
-    counter: Number(server.store[counterKey] ?? 0),
+    counter: totalOf(server.store[counterKey]),
   };
 }
 
@@ -112,8 +132,9 @@ function directionProblems(direction: DirectionResult, events: number): string[]
   const found = flaws(direction);
   if (sent !== events) found.push(`${sent} sent instead of ${events}`);
   if (requests.failed > 0) found.push(`${requests.failed} requests failed`);
-  if (requests.answered + requests.failed !== requests.sent) found.push('requests never settled');
-  if (requests.handled !== requests.sent)
+  if (requests.answered + requests.failed + requests.interrupted !== requests.sent)
+    found.push('requests never settled');
+  if (requests.handled - requests.redelivered !== requests.sent)
     found.push(`${requests.sent} requests handled ${requests.handled} times`);
   return found.length === 0 ? [] : [`${from} to ${to}: ${found.join(', ')}`];
 }
@@ -123,4 +144,8 @@ function storeProblems({ link, equal, steps, counter }: StoreResult): string[] {
   if (!equal) found.push('its two sides differ');
   if (counter !== steps) found.push(`the counter is ${counter} after ${steps} steps`);
   return found.length === 0 ? [] : [`store ${link}: ${found.join(', ')}`];
+}
+
+function totalOf(counter: unknown): number {
+  return Number((counter as { total?: unknown } | undefined)?.total ?? 0);
 }

@@ -5,7 +5,12 @@
  *   client A  <-->  fault proxy A  <-->
  *                                        server        each client and the server: a process of its own
  *   client B  <-->  fault proxy B  <-->
+ *
+ * The server is killed with SIGKILL as well, and started again on the same port and the same folder.
  */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createFaultProxy, type FaultProxy } from '../testing/index.js';
 import { breakLink, seededRandom } from './demo-faults.js';
 import { type EndReport, LINK_NAMES, type LinkName } from './demo-messages.js';
@@ -19,13 +24,19 @@ export interface DemoOptions {
   readonly events: number;
   /** All links together. */
   readonly cuts: number;
+  /** Of the server; 0 where it is not durable. */
+  readonly kills: number;
+  /** The server keeps its sessions in a folder. */
+  readonly durable: boolean;
   readonly seed: number;
 }
 
 /** Is told how far it has come. */
 export interface DemoObserver {
   started(pids: readonly { name: string; pid: number | undefined }[]): void;
-  advanced(handled: number, cuts: number): void;
+  advanced(handled: number, cuts: number, kills: number): void;
+  /** The server was killed, and is there again. */
+  killed(pid: number | undefined, next: number | undefined): void;
 }
 
 interface Link {
@@ -38,6 +49,10 @@ interface Link {
 
 const TICK_MS = 20;
 const STOP_WITHIN_MS = 5_000;
+/** What a kill may add to the time. */
+const MS_PER_KILL = 2_000;
+/** Events go on so far behind the moment of a kill: it falls into traffic. */
+const BEHIND_KILL = 0.1;
 
 /** @throws Failure where a process dies or the time is over; the signal's reason where that is aborted */
 export async function runDemo(
@@ -54,8 +69,14 @@ export async function runDemo(
 }
 
 /** Long enough for every cut to be one of its own, and to be watched. */
-function plannedMs({ events, cuts }: DemoOptions): number {
-  return Math.max(500, Math.min(8_000, events * 0.4), cuts * 100);
+function plannedMs({ events, cuts, kills }: DemoOptions): number {
+  return Math.max(500, Math.min(8_000, events * 0.4), cuts * 100, kills * 500);
+}
+
+/** How much of all events the server has handled when it is killed, each time. */
+function killShares({ kills, seed }: DemoOptions): number[] {
+  const random = seededRandom((seed ^ 0x4111) >>> 0);
+  return Array.from({ length: kills }, (_, i) => 0.1 + (0.75 * (i + 0.1 + 0.8 * random())) / kills);
 }
 
 class DemoRun {
@@ -63,11 +84,18 @@ class DemoRun {
   readonly #observer: DemoObserver;
   /** Aborted when the run can't go on, and when it is over. */
   readonly #over = new AbortController();
+  /** The server first. */
   readonly #workers: WorkerProcess[] = [];
   readonly #proxies: FaultProxy[] = [];
   readonly #links: Link[] = [];
+  /** Of the sessions and the server's log; undefined where all is in memory. */
+  readonly #folder: string | undefined;
+  readonly #killShares: readonly number[];
+  #kills = 0;
+  #port = 0;
   readonly #killAll = (): void => {
     for (const worker of this.#workers) void worker.kill();
+    this.#removeFolder();
   };
   #timers: NodeJS.Timeout[] = [];
 
@@ -75,13 +103,16 @@ class DemoRun {
     this.#options = options;
     this.#observer = observer;
     signal.addEventListener('abort', () => this.#over.abort(signal.reason));
+    this.#killShares = killShares(options);
+    this.#folder = options.durable ? mkdtempSync(join(tmpdir(), 'nyota-demo-')) : undefined;
     process.on('exit', this.#killAll);
   }
 
   /** All of it, or the first thing that makes it impossible. */
   toTheEnd(): Promise<DemoResult> {
     const { signal } = this.#over;
-    const limitMs = plannedMs(this.#options) + 20_000 + Math.max(0, this.#options.events - 20_000);
+    const { events, kills } = this.#options;
+    const limitMs = plannedMs(this.#options) + 20_000 + kills * MS_PER_KILL + Math.max(0, events - 20_000);
     const late = new Failure(`the demo has not come to its end within ${Math.round(limitMs / 1_000)} s`);
     this.#timers.push(setTimeout(() => this.#over.abort(late), limitMs));
     return Promise.race([
@@ -98,7 +129,12 @@ class DemoRun {
     for (const timer of this.#timers) clearTimeout(timer);
     await Promise.all(this.#workers.map((worker) => worker.kill()));
     await Promise.all(this.#proxies.map((proxy) => proxy.close()));
+    this.#removeFolder();
     process.off('exit', this.#killAll);
+  }
+
+  #removeFolder(): void {
+    if (this.#folder !== undefined) rmSync(this.#folder, { recursive: true, force: true, maxRetries: 3 });
   }
 
   async #play(): Promise<DemoResult> {
@@ -108,14 +144,23 @@ class DemoRun {
     const reports = await this.#collect();
     const ends = reports.flatMap(({ client, server }) => [client, server]);
     this.#observer.advanced(
-      ends.reduce((sum, { handled }) => sum + handled.length, 0),
+      ends.reduce((sum, { handled }) => sum + handled.flat().length, 0),
       this.#cutsMade(),
+      this.#kills,
     );
     const problems = await this.#stopWorkers();
     const made = this.#cutsMade();
-    const { seed, events, cuts } = this.#options;
+    const { seed, events, cuts, kills, durable } = this.#options;
     return judge(
-      { seed, events, durationMs: performance.now() - startedAt, cuts: { planned: cuts, made }, problems },
+      {
+        seed,
+        events,
+        durationMs: performance.now() - startedAt,
+        cuts: { planned: cuts, made },
+        kills: { planned: kills, made: this.#kills },
+        sessionStore: durable ? 'lmdb' : 'memory',
+        problems,
+      },
       reports,
       COUNTER_KEY,
     );
@@ -124,10 +169,8 @@ class DemoRun {
   /** The server, the proxies, the clients, and both links up. */
   async #build(): Promise<void> {
     const { cuts, seed } = this.#options;
-    const server = this.#start('server');
-    const listening = server.hears('listening');
-    server.tell({ type: 'serve' });
-    const { port } = await listening;
+    const server = await this.#serve();
+    const port = this.#port;
     const linked: Promise<unknown>[] = [];
     for (const [i, name] of LINK_NAMES.entries()) {
       const proxy = await this.#startProxy(port, seed + i);
@@ -140,6 +183,30 @@ class DemoRun {
     await Promise.all(linked);
   }
 
+  /** A server process, on the port and the folder of the one before, if there was one. */
+  async #serve(): Promise<WorkerProcess> {
+    const server = this.#start('server');
+    const listening = server.hears('listening');
+    server.tell({ type: 'serve', port: this.#port, folder: this.#folder });
+    this.#port = (await listening).port;
+    return server;
+  }
+
+  /** Each time the server has come so far: kills it, starts another, and waits until that has both links. */
+  async #killServers(): Promise<void> {
+    for (const share of this.#killShares) {
+      const [old] = this.#workers;
+      if (old === undefined) return;
+      await old.reaches(Math.max(1, Math.floor(share * this.#options.events * this.#links.length)));
+      await old.kill();
+      this.#workers.shift();
+      const server = await this.#serve();
+      this.#kills++;
+      this.#observer.killed(old.pid, server.pid);
+      await Promise.all(this.#links.map(() => server.hears('linked')));
+    }
+  }
+
   /** The traffic and the faults, until all is sent and handled. */
   async #exchange(): Promise<void> {
     const { signal } = this.#over;
@@ -149,10 +216,13 @@ class DemoRun {
       for (const link of this.#links) this.#pace(link, (performance.now() - startedAt) / durationMs);
     }, TICK_MS);
     const watching = setInterval(
-      () => this.#observer.advanced(this.#handled(), this.#cutsMade()),
+      () => this.#observer.advanced(this.#handled(), this.#cutsMade(), this.#kills),
       TICK_MS * 5,
     );
     this.#timers.push(pacing, watching);
+    const killing = this.#killServers();
+    // Where it fails the run is over, which is told by what failed.
+    killing.catch(() => {});
     await Promise.all(
       this.#links.map(({ proxy, cuts }, i) => {
         const random = seededRandom((this.#options.seed ^ 0x5eed) + i);
@@ -162,6 +232,8 @@ class DemoRun {
     const remainingMs = startedAt + durationMs - performance.now();
     if (remainingMs > 0) await new Promise((resolve) => this.#timers.push(setTimeout(resolve, remainingMs)));
     clearInterval(pacing);
+    for (const link of this.#links) this.#pace(link, 1);
+    await killing;
     for (const link of this.#links) this.#pace(link, 1);
     await Promise.all(
       this.#workers.map((worker) => {
@@ -173,10 +245,11 @@ class DemoRun {
     clearInterval(watching);
   }
 
-  /** As far as time has come, but not further than the cuts: each of them falls into traffic. */
+  /** As far as time has come, but not further than the cuts and kills: each of them falls into traffic. */
   #pace({ name, client, proxy, cuts }: Link, share: number): void {
     const cutShare = (proxy.totals.cuts + 1) / (cuts + 1);
-    const upTo = Math.floor(this.#options.events * Math.min(1, share, cutShare));
+    const killShare = (this.#killShares[this.#kills] ?? 1) + BEHIND_KILL;
+    const upTo = Math.ceil(this.#options.events * Math.min(1, share, cutShare, killShare));
     const [server] = this.#workers;
     client.tell({ type: 'pace', link: name, upTo });
     server?.tell({ type: 'pace', link: name, upTo });
@@ -221,7 +294,8 @@ class DemoRun {
   #start(name: string): WorkerProcess {
     this.#over.signal.throwIfAborted();
     const worker = new WorkerProcess(name, (error) => this.#over.abort(error));
-    this.#workers.push(worker);
+    if (name === 'server') this.#workers.unshift(worker);
+    else this.#workers.push(worker);
     return worker;
   }
 

@@ -9,6 +9,7 @@ const HEAD = [
   'handled',
   'lost',
   'duplicates',
+  'redelivered',
   'out of order',
   'reconnects',
   'events/s',
@@ -17,7 +18,7 @@ const HEAD = [
 ];
 
 export function renderResult(result: DemoResult): string {
-  const { directions, stores, cuts, durationMs, seed, ok } = result;
+  const { directions, stores, cuts, kills, sessionStore, durationMs, seed, ok } = result;
   const table = new Table({
     head: HEAD,
     colAligns: HEAD.map((_name, i) => (i === 0 ? 'left' : 'right')),
@@ -29,32 +30,42 @@ export function renderResult(result: DemoResult): string {
     count(directions.reduce((total, direction) => total + pick(direction), 0));
   const lines = [
     table.toString(),
-    `requests  ${sum((d) => d.requests.sent)} sent, ${sum((d) => d.requests.answered)} answered, ${sum((d) => d.requests.failed)} failed`,
+    `requests  ${sum((d) => d.requests.sent)} sent, ${sum((d) => d.requests.answered)} answered, ${sum((d) => d.requests.failed)} failed` +
+      (kills.made === 0
+        ? ''
+        : `, ${sum((d) => d.requests.interrupted)} whose asker was killed; ${sum((d) => d.requests.redelivered)} redelivered`),
     ...stores.map(
       ({ link, writes, steps, counter, equal }) =>
         `store ${link}   ${count(writes)} writes, both sides equal: ${equal ? 'yes' : 'no'}; ` +
         `${count(steps)} steps by compare and set, counter: ${count(counter)}`,
     ),
     `cuts      ${count(cuts.made)}; ${sum((d) => d.replayed)} messages sent again after them`,
+    `kills     ${count(kills.made)} of the server by SIGKILL` +
+      (sessionStore === 'lmdb' ? '; its sessions are in a folder' : '; its sessions are in its memory'),
     `time      ${(durationMs / 1_000).toFixed(1)} s; the same faults again: --seed ${seed}`,
   ];
-  if (ok)
-    lines.push(paint(process.stdout, 'green', 'Every event was handled exactly once and in the order sent.'));
+  if (ok) {
+    const but = directions.some(({ redelivered }) => redelivered > 0);
+    const verdict = but
+      ? 'Every event was handled in the order sent: once, or again after a kill and flagged as redelivered.'
+      : 'Every event was handled exactly once and in the order sent.';
+    lines.push(paint(process.stdout, 'green', verdict));
+  }
   return `${lines.join('\n')}\n`;
 }
 
 function row(direction: DirectionResult): string[] {
-  const { from, to, sent, handled, lost, duplicates, outOfOrder, reconnects, eventsPerSecond, requests } =
-    direction;
+  const { from, to, sent, handled, lost, duplicates, redelivered, outOfOrder, requests } = direction;
   return [
     `${from} → ${to}`,
     count(sent),
     count(handled),
     flaw(lost),
     flaw(duplicates),
+    count(redelivered),
     flaw(outOfOrder),
-    count(reconnects),
-    count(Math.round(eventsPerSecond)),
+    count(direction.reconnects),
+    count(Math.round(direction.eventsPerSecond)),
     ms(requests.p50Ms),
     ms(requests.p99Ms),
   ];

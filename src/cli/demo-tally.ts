@@ -1,13 +1,16 @@
 /** Compares what was sent with what was handled. Pure: numbers in, counts out. */
+import type { Delivered } from './demo-messages.js';
 
 export interface Tally {
   readonly sent: number;
   readonly handled: number;
   /** Numbers that were sent and never handled. */
   readonly lost: number;
-  /** Times that a number was handled again. */
+  /** Times that a number was handled again, by the same process or without being flagged. */
   readonly duplicates: number;
-  /** Numbers handled for the first time after a higher one. */
+  /** Times that a number which a killed process had handled was handled again by a later one, and flagged. */
+  readonly redelivered: number;
+  /** Numbers handled after a higher one that none of the above accounts for. */
   readonly outOfOrder: number;
   /** Handled, and never sent. */
   readonly unknown: number;
@@ -15,24 +18,32 @@ export interface Tally {
 
 /**
  * @param sent how many were sent: the numbers from 1 to this
- * @param handled the numbers in the order in which they were handled
+ * @param handled in the order in which they were handled; a list for each process that did, the oldest first
  */
-export function tally(sent: number, handled: readonly number[]): Tally {
+export function tally(sent: number, handled: readonly (readonly Delivered[])[]): Tally {
   const seen = new Set<number>();
-  let duplicates = 0;
-  let outOfOrder = 0;
-  let unknown = 0;
+  const counts = { handled: 0, duplicates: 0, redelivered: 0, outOfOrder: 0, unknown: 0 };
   let highest = 0;
-  for (const n of handled) {
-    if (!Number.isInteger(n) || n < 1 || n > sent) unknown++;
-    else if (seen.has(n)) duplicates++;
-    else {
-      if (n < highest) outOfOrder++;
+  for (const run of handled) {
+    const before = new Set(seen);
+    const own = new Set<number>();
+    let ownHighest = 0;
+    for (const { n, redelivered } of run) {
+      counts.handled++;
+      if (!Number.isInteger(n) || n < 1 || n > sent) {
+        counts.unknown++;
+        continue;
+      }
+      if (own.has(n) || (before.has(n) && !redelivered)) counts.duplicates++;
+      else if (n < ownHighest || (!before.has(n) && n < highest)) counts.outOfOrder++;
+      else if (before.has(n)) counts.redelivered++;
+      ownHighest = Math.max(ownHighest, n);
       highest = Math.max(highest, n);
+      own.add(n);
       seen.add(n);
     }
   }
-  return { sent, handled: handled.length, lost: sent - seen.size, duplicates, outOfOrder, unknown };
+  return { sent, ...counts, lost: sent - seen.size };
 }
 
 /** What is wrong with it, in words; empty where nothing is. */

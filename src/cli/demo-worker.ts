@@ -2,15 +2,21 @@
  * A process of the demo: the server or a client, as its parent says. It does what it is told, counts what happens, and
  * ends by itself once all is closed; where its parent has gone it ends at once.
  */
+import { join } from 'node:path';
 import { createClient, createServer } from '../index.js';
+import { lmdbStore } from '../stores/lmdb.js';
+import { Ledger } from './demo-ledger.js';
 import type { DemoContract, FromWorker, LinkName, ToWorker } from './demo-messages.js';
 import { LINK_NAMES } from './demo-messages.js';
 import { Traffic } from './demo-traffic.js';
 import { describeError } from './failures.js';
 
-const PROGRESS_EVERY_MS = 100;
+/** Often: the server is killed where it has come so far. */
+const PROGRESS_EVERY_MS = 20;
 
 const traffic = new Map<LinkName, Traffic>();
+/** How far each link may send; told before there is one, too. */
+const paces = new Map<LinkName, number>();
 let close: () => Promise<void> = async () => {};
 
 const tell = (message: FromWorker): void => {
@@ -24,10 +30,16 @@ const progress = setInterval(() => {
   tell({ type: 'progress', handled });
 }, PROGRESS_EVERY_MS);
 
-function serve(): void {
-  const server = createServer<DemoContract>({ authenticate: checkLink }, (session) => {
+function serve(port: number, folder: string | undefined): void {
+  const options = {
+    authenticate: checkLink,
+    ...(folder === undefined ? {} : { store: lmdbStore({ path: join(folder, 'sessions') }) }),
+  };
+  const server = createServer<DemoContract>(options, (session) => {
     const link = checkLink(session.identity);
-    traffic.set(link, new Traffic(link, session, 'server', failed));
+    const ledger = new Ledger(folder && join(folder, `${link}.log`));
+    const start = { link, side: 'server', ledger, upTo: paces.get(link) ?? 0 } as const;
+    traffic.set(link, new Traffic(session, start, failed));
     tell({ type: 'linked', link });
   });
   server.on('error', failed);
@@ -36,7 +48,7 @@ function serve(): void {
     if (typeof address === 'object' && address !== null) tell({ type: 'listening', port: address.port });
   });
   close = () => server.close();
-  server.listen(0, '127.0.0.1');
+  server.listen(port, '127.0.0.1');
 }
 
 /** The clients' credentials are the names of their links. */
@@ -56,7 +68,7 @@ function connect(link: LinkName, port: number): void {
   });
   client.once('connect', () => tell({ type: 'linked', link }));
   client.on('gap', ({ reason }) => failed(reason));
-  traffic.set(link, new Traffic(link, client, 'client', failed));
+  traffic.set(link, new Traffic(client, { link, side: 'client', ledger: new Ledger(), upTo: 0 }, failed));
   close = () => client.close();
 }
 
@@ -71,10 +83,15 @@ async function stop(): Promise<void> {
   process.disconnect();
 }
 
+function pace(link: LinkName, upTo: number): void {
+  paces.set(link, upTo);
+  traffic.get(link)?.pace(upTo);
+}
+
 function follow(message: ToWorker): void {
-  if (message.type === 'serve') serve();
+  if (message.type === 'serve') serve(message.port, message.folder);
   else if (message.type === 'connect') connect(message.link, message.port);
-  else if (message.type === 'pace') traffic.get(message.link)?.pace(message.upTo);
+  else if (message.type === 'pace') pace(message.link, message.upTo);
   else if (message.type === 'settle') settle().catch(failed);
   else if (message.type === 'report')
     tell({ type: 'report', ends: [...traffic.values()].map((end) => end.report()) });

@@ -1,5 +1,7 @@
-/** `nyota demo`, in small: what it says when all is well, and that it fails when something is not. */
+/** `nyota demo`, in small, with the server killed on the way: what it says when all is well, and that it fails when something is not. */
 
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, it } from 'vitest';
@@ -28,7 +30,13 @@ describe('the demo', () => {
     const { code, stdout, stderr } = await nyota(['demo', ...SMALL, '--json']);
     expect(code, stderr).toBe(0);
     const result = JSON.parse(stdout) as DemoResult;
-    expect(result).toMatchObject({ ok: true, seed: 7, problems: [] });
+    expect(result).toMatchObject({
+      ok: true,
+      seed: 7,
+      problems: [],
+      sessionStore: 'lmdb',
+      kills: { planned: 2, made: 2 },
+    });
     expect(result.cuts.planned).toBe(4);
     expect(result.cuts.made).toBeGreaterThanOrEqual(4);
     expect(result.directions.map(({ from, to }) => `${from} > ${to}`)).toEqual([
@@ -39,8 +47,13 @@ describe('the demo', () => {
     ]);
     for (const direction of result.directions) {
       const flawless = { lost: 0, duplicates: 0, outOfOrder: 0, unknown: 0 };
-      expect(direction).toMatchObject({ sent: 300, handled: 300, ...flawless });
-      expect(direction.requests).toMatchObject({ sent: 15, answered: 15, failed: 0, handled: 15 });
+      const { redelivered, requests } = direction;
+      expect(direction).toMatchObject({ sent: 300, handled: 300 + redelivered, ...flawless });
+      expect(requests).toMatchObject({ sent: 15, failed: 0, handled: 15 + requests.redelivered });
+      expect(requests.answered + requests.interrupted).toBe(15);
+      // Clients are not killed: they handle nothing again, and hear every answer.
+      if (direction.from === 'server') expect(redelivered + requests.redelivered).toBe(0);
+      else expect(requests.interrupted).toBe(0);
       expect(direction.requests.p99Ms).toBeGreaterThanOrEqual(direction.requests.p50Ms ?? Infinity);
       expect(direction.eventsPerSecond).toBeGreaterThan(0);
       expect(direction.reconnects).toBeGreaterThan(0);
@@ -51,13 +64,14 @@ describe('the demo', () => {
   });
 
   it('prints a table, and plain lines while it runs where there is no terminal', async () => {
-    const { code, stdout, stderr } = await nyota(['demo', ...SMALL]);
+    const { code, stdout, stderr } = await nyota(['demo', ...SMALL, '--kills', '0']);
     expect(code, stderr).toBe(0);
     for (const name of [
       'sent',
       'handled',
       'lost',
       'duplicates',
+      'redelivered',
       'out of order',
       'reconnects',
       'events/s',
@@ -65,12 +79,49 @@ describe('the demo', () => {
       'p99',
     ])
       expect(stdout).toContain(name);
-    expect(stdout).toMatch(/client A → server\W+300\W+300\W+0\W+0\W+0/);
+    expect(stdout).toMatch(/client A → server\W+300\W+300\W+0\W+0\W+0\W+0/);
     expect(stdout).toContain('requests  60 sent, 60 answered, 0 failed');
     expect(stdout).toContain('both sides equal: yes');
     expect(stdout).toContain('--seed 7');
-    expect(stderr.trimEnd().split('\n').at(-1)).toMatch(/^1200 of 1200 events handled, \d+ of 4 cuts$/);
+    expect(stderr.trimEnd().split('\n').at(-1)).toMatch(
+      /^1200 of 1200 events handled, \d+ of 4 cuts, 0 of 0 kills$/,
+    );
     expect(`${stdout}${stderr}`).not.toMatch(/[^\P{Cc}\n]/u);
+  });
+
+  it('says when it kills the server, and keeps nothing in the temporary folder', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'nyota-test-'));
+    try {
+      const { code, stdout, stderr } = await nyota(['demo', ...SMALL], { env: { TMPDIR: folder } });
+      expect(code, stderr).toBe(0);
+      const pids = [
+        ...stderr.matchAll(/^Killed the server (\d+) with SIGKILL; started it again as (\d+)\.$/gm),
+      ];
+      expect(pids).toHaveLength(2);
+      expect(pids[1]?.[1]).toBe(pids[0]?.[2]);
+      expect(stdout).toContain('kills     2 of the server by SIGKILL; its sessions are in a folder');
+      expect(readdirSync(folder)).toEqual([]);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+
+  it('runs in memory and without kills where lmdb is not installed, and says so', async () => {
+    const hooks = `export const resolve = (name, context, next) => {
+      if (name === 'lmdb') throw Object.assign(new Error('not found'), { code: 'ERR_MODULE_NOT_FOUND' });
+      return next(name, context);
+    };`;
+    const source = `import { register } from 'node:module';
+      register('data:text/javascript,${encodeURIComponent(hooks).replaceAll("'", '%27')}');`;
+    const env = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(source)}` };
+    const { code, stdout, stderr } = await nyota(['demo', ...SMALL, '--json'], { env });
+    expect(code, stderr).toBe(0);
+    expect(stderr).toContain('The package lmdb is not installed: the server keeps its sessions in memory');
+    const result = JSON.parse(stdout) as DemoResult;
+    expect(result).toMatchObject({ ok: true, sessionStore: 'memory', kills: { planned: 0, made: 0 } });
+    for (const { redelivered, requests } of result.directions) {
+      expect(redelivered + requests.redelivered + requests.interrupted).toBe(0);
+    }
   });
 
   it('runs without cuts too', async () => {
@@ -110,7 +161,7 @@ describe('the demo exits 1 and says so', () => {
       broken(`
         const { handle } = Peer.prototype;
         Peer.prototype.handle = function (event, fn) {
-          return handle.call(this, event, (n) => { if (n === 2) fn(n); return fn(n); });
+          return handle.call(this, event, (n, context) => { if (n === 2) fn(n, context); return fn(n, context); });
         };`),
       '5 requests handled 6 times',
     ],
@@ -121,8 +172,29 @@ describe('the demo exits 1 and says so', () => {
         Peer.prototype.get = function () { return { ...get.call(this), who: process.pid }; };`),
       'store A: its two sides differ',
     ],
+    [
+      'does not flag what it delivers again after a kill',
+      broken(`
+        const { on } = Peer.prototype;
+        let handled = 0;
+        Peer.prototype.on = function (event, fn) {
+          if (event !== 'tick') return on.call(this, event, fn);
+          Object.defineProperty(this, 'delivery', { value: undefined });
+          return on.call(this, event, async (n) => { fn(n); await new Promise((resolve) => setTimeout(resolve, 300)); });
+        };`),
+      'handled again',
+    ],
   ])('where nyota %s', async (_what, options, problem) => {
-    const args = ['demo', '--events', '100', '--cuts', '2', '--json'];
+    const args = [
+      'demo',
+      '--events',
+      '100',
+      '--cuts',
+      '2',
+      '--kills',
+      problem === 'handled again' ? '1' : '0',
+      '--json',
+    ];
     const { code, stdout, stderr } = await nyota(args, options);
     expect(code, stderr).toBe(1);
     const last = stderr.trimEnd().split('\n').at(-1);

@@ -29,7 +29,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   exorelay: ['index'],
   exocom: ['index', 'exorelay'], // of exorelay/ the message alone, see ONLY
   testing: ['errors', 'clock', 'lifecycle', 'index', 'exorelay', 'exocom'],
-  cli: ['index', 'exocom', 'testing'],
+  cli: ['stores', 'index', 'exocom', 'testing'],
 };
 const PARTS = Object.keys(MAY_IMPORT);
 const FILES = new Set(['errors', 'clock', 'lifecycle', 'options', 'index']);
