@@ -2,15 +2,20 @@
  * Opens the folder of an LMDB store, and refuses what is not one: a folder of something else, of a newer version, or one that
  * can't be read. The only file that knows the `lmdb` package, which it asks for when a store is first used.
  */
-import { existsSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
 import type { Database, Key, RootDatabase } from 'lmdb';
 import { NyotaError } from '../errors.js';
+import { refuseBrokenFile } from './lmdb-file.js';
 import type { EntryRow, SessionRow, TombstoneRow } from './lmdb-rows.js';
 
 export const FORMAT = 1;
 const DATABASES = 8;
+const NAMES: ReadonlySet<string> = new Set(['meta', 'sessions', 'entries', 'frames', 'tombstones', 'owners']);
+/** Sessions hold secrets of clients. */
+const FOLDER_MODE = 0o700;
+const FILE_MODE = 0o600;
 
 export interface Databases {
   readonly env: RootDatabase;
@@ -49,37 +54,33 @@ export async function closeDatabases(databases: Databases): Promise<void> {
 
 function openFolder(path: string): Databases {
   const { open } = loadPackage();
-  const isThere = existsSync(join(path, 'data.mdb'));
+  refuseBrokenFile(join(path, 'data.mdb'), (text) => storeFailed(path, text));
   let env: RootDatabase;
   try {
-    // overlappingSync would answer before the data is on disk.
-    env = open({
+    mkdirSync(path, { recursive: true, mode: FOLDER_MODE });
+    const options = {
       path,
       noSubdir: false,
       maxDbs: DATABASES,
+      permissionsMode: FILE_MODE,
+      // With it a step would be answered before it is on disk.
       overlappingSync: false,
       cache: false,
-    });
+    };
+    env = open(options);
   } catch (cause) {
-    throw storeFailed(path, 'can not be opened: is it the folder of a nyota store, and readable?', cause);
-  }
-  const meta = env.openDB<number, string>({ name: 'meta' });
-  const format = meta.get('format');
-  if (isThere && format === undefined) {
-    void env.close();
     throw storeFailed(
       path,
-      'holds an LMDB database that is no nyota store: give the store a folder of its own',
+      'can not be opened: is it the folder of a nyota store, and may it be written?',
+      cause,
     );
   }
-  if (format !== undefined && format !== FORMAT) {
+  try {
+    checkFormat(path, env);
+  } catch (error) {
     void env.close();
-    throw storeFailed(
-      path,
-      `has the format ${format}, and this version of nyota reads format ${FORMAT}: use a version that knows it`,
-    );
+    throw error;
   }
-  if (format === undefined) meta.putSync('format', FORMAT);
   return {
     env,
     sessions: env.openDB({ name: 'sessions' }),
@@ -88,6 +89,30 @@ function openFolder(path: string): Databases {
     tombstones: env.openDB({ name: 'tombstones' }),
     owners: env.openDB({ name: 'owners' }),
   };
+}
+
+/** Refuses what is not ours, before anything is made in it. Several processes may begin an empty folder at the same time. */
+function checkFormat(path: string, env: RootDatabase): void {
+  for (const name of env.getKeys()) {
+    if (!NAMES.has(String(name))) {
+      throw storeFailed(
+        path,
+        'holds an LMDB database that is no nyota store: give the store a folder of its own',
+      );
+    }
+  }
+  const meta = env.openDB<number, string>({ name: 'meta' });
+  const format = env.transactionSync(() => {
+    const found = meta.get('format');
+    if (found === undefined) meta.putSync('format', FORMAT);
+    return found ?? FORMAT;
+  });
+  if (format !== FORMAT) {
+    throw storeFailed(
+      path,
+      `has the format ${format}, and this version of nyota reads format ${FORMAT}: use a version that knows it`,
+    );
+  }
 }
 
 export function storeFailed(path: string, text: string, cause?: unknown): NyotaError {
