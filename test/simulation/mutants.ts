@@ -1,0 +1,280 @@
+/**
+ * The product with one of its rules broken, by patching classes while a test runs: nothing in src knows of it. Each must be
+ * caught by the simulation; one that is not shows an invariant that is missing.
+ */
+import { Connection } from '../../src/net/connection.js';
+import { ClientIdentity } from '../../src/peer/client-identity.js';
+import { Runtime } from '../../src/peer/runtime.js';
+import { Session } from '../../src/peer/session.js';
+import { FrameType, LENGTH_BYTES } from '../../src/protocol/constants.js';
+import { Deliveries } from '../../src/session/deliveries.js';
+import { Dispatcher } from '../../src/session/dispatcher.js';
+import { Heartbeat } from '../../src/session/heartbeat.js';
+import { Inbox } from '../../src/session/inbox.js';
+import { Journal } from '../../src/session/journal.js';
+import { Outbox } from '../../src/session/outbox.js';
+import { ReplicaEndpoint } from '../../src/session/replica-endpoint.js';
+import { Sender } from '../../src/session/sender.js';
+import { SequencerEndpoint } from '../../src/session/sequencer-endpoint.js';
+import { SessionCore } from '../../src/session/session-core.js';
+import { MemoryStore } from '../../src/stores/memory-store.js';
+import { SimProcess } from './sim-process.js';
+
+export interface Mutant {
+  readonly name: string;
+  /** Breaks the rule; returns what mends it. */
+  apply(): () => void;
+}
+
+type Method = (...args: never[]) => unknown;
+
+/** Puts another method in the place of a class's own; `make` is given the one that was there. */
+function method<K extends string>(
+  name: string,
+  owner: { prototype: Record<K, unknown> },
+  key: K,
+  make: (before: Method) => (this: never, ...args: never[]) => unknown,
+): Mutant {
+  return {
+    name,
+    apply: () => {
+      const before = owner.prototype[key] as Method;
+      (owner.prototype as Record<string, unknown>)[key] = make(before);
+      return () => {
+        (owner.prototype as Record<string, unknown>)[key] = before;
+      };
+    },
+  };
+}
+
+function getter(
+  name: string,
+  owner: { prototype: object },
+  key: string,
+  get: (this: never) => unknown,
+): Mutant {
+  return {
+    name,
+    apply: () => {
+      const before = Object.getOwnPropertyDescriptor(owner.prototype, key) as PropertyDescriptor;
+      Object.defineProperty(owner.prototype, key, { ...before, get: get as () => unknown });
+      return () => Object.defineProperty(owner.prototype, key, before);
+    },
+  };
+}
+
+const call = (fn: Method, self: unknown, ...args: unknown[]): unknown =>
+  fn.apply(self as never, args as never[]);
+
+interface Frame {
+  readonly seq: number;
+  readonly type: number;
+}
+
+const receiving: readonly Mutant[] = [
+  method('dedupe off', Dispatcher, 'receive', (before) => {
+    return function (this: Dispatcher, frame: Frame, now: number) {
+      if (frame.seq <= this.inbox.received && frame.type === FrameType.EVENT)
+        this.receiveVolatile(frame as never);
+      return call(before, this, frame, now);
+    };
+  }),
+  method('gap check off', Dispatcher, 'receive', (before) => {
+    return function (this: Dispatcher, frame: Frame, now: number) {
+      if (frame.seq > this.inbox.received + 1) this.inbox.accept(frame.seq - 1, 0, false, now);
+      return call(before, this, frame, now);
+    };
+  }),
+  getter('ack before it is settled', Inbox, 'settled', function (this: Inbox) {
+    return this.received;
+  }),
+  getter('ack before it is stored', Inbox, 'ackable', function (this: Inbox) {
+    return this.settled;
+  }),
+  method('the flag of redelivery is missing', Dispatcher, 'expectRedelivery', () => () => {}),
+  method('settled out of order is forgotten', Inbox, 'wasSettled', () => () => false),
+  method('a snapshot claims what still runs', Inbox, 'snapshot', (before) => {
+    return function (this: Inbox) {
+      call(before, this);
+      return { settled: this.received, beyond: [] };
+    };
+  }),
+  method('pause is ignored', Dispatcher, 'pause', () => () => {}),
+  method('no back-pressure', Runtime, 'setReading', () => () => {}),
+  getter('received told too high', Session, 'received', function (this: Session) {
+    return (this as unknown as { core: SessionCore }).core.dispatcher.inbox.received + 1;
+  }),
+];
+
+const rewound = new WeakSet<object>();
+
+const sending: readonly Mutant[] = [
+  method('sent before it is stored', Outbox, 'holdBack', () => () => {}),
+  method('the cursor is not rewound', Outbox, 'rewind', () => () => {}),
+  {
+    name: 'replay out of order',
+    apply: () => {
+      const { rewind, take } = Outbox.prototype;
+      Outbox.prototype.rewind = function (seq) {
+        rewound.add(this);
+        rewind.call(this, seq);
+      };
+      Outbox.prototype.take = function () {
+        const piece = take.call(this);
+        return piece !== undefined && rewound.delete(this) ? swapFirst(piece) : piece;
+      };
+      return () => Object.assign(Outbox.prototype, { rewind, take });
+    },
+  },
+  method('no limit of the outbox', Outbox, 'assertRoom', () => () => {}),
+  method('taken back and sent all the same', Outbox, 'withdraw', () => {
+    return function (this: Outbox, seq: number) {
+      return seq > this.sentSeq && seq <= this.lastSeq;
+    };
+  }),
+  method('drain is never told', Runtime, 'drain', () => () => {}),
+  method('an acknowledgement is told twice', Deliveries, 'add', (before) => {
+    return function (this: Deliveries, seq: number, options: { onAck?: (error?: unknown) => void }) {
+      const { onAck } = options;
+      const twice = (error?: unknown): void => {
+        onAck?.(error);
+        onAck?.(error);
+      };
+      call(before, this, seq, onAck === undefined ? options : { ...options, onAck: twice });
+    };
+  }),
+  method('a reply is lost now and then', Outbox, 'append', (before) => {
+    let replies = 0;
+    return function (this: Outbox, type: number, flags: number, payload: Uint8Array) {
+      if (type === FrameType.REPLY && ++replies % 5 === 0)
+        return call(before, this, FrameType.SKIP, 0, new Uint8Array(0));
+      return call(before, this, type, flags, payload);
+    };
+  }),
+  method('a new session leaves the queue behind', Sender, 'restart', (before) => {
+    return function (this: Sender, _handled: unknown, error: unknown, first: unknown) {
+      return call(before, this, this.outbox.lastSeq, error, first);
+    };
+  }),
+  method('a new session sends what was handled', Sender, 'restart', (before) => {
+    return function (this: Sender, _handled: unknown, error: unknown, first: unknown) {
+      return call(before, this, this.outbox.ackedSeq, error, first);
+    };
+  }),
+];
+
+const sharing: readonly Mutant[] = [
+  method('a store result is lost', SequencerEndpoint, 'flush', (before) => {
+    let results = 0;
+    return function (this: SequencerEndpoint) {
+      if (++results % 3 !== 0) call(before, this);
+    };
+  }),
+  method('a store change is lost', ReplicaEndpoint, 'receive', (before) => {
+    let deltas = 0;
+    return function (this: ReplicaEndpoint, frame: Frame, seq: number) {
+      if (frame.type === FrameType.KV_DELTA && ++deltas % 4 === 0) return undefined;
+      return call(before, this, frame, seq);
+    };
+  }),
+  method('the store does not go along', ReplicaEndpoint, 'carry', () => {
+    return function (this: ReplicaEndpoint, error: never) {
+      this.clear(error);
+    };
+  }),
+];
+
+let keepsTimers = false;
+
+const owning: readonly Mutant[] = [
+  method('no fence at a commit', MemoryStore, 'commit', (before) => {
+    return function (this: MemoryStore, id: string, _fence: number, batch: unknown) {
+      return call(before, this, id, this.load(id)?.fence, batch);
+    };
+  }),
+  method('no fence at an attach', MemoryStore, 'attach', (before) => {
+    return function (this: MemoryStore, id: string) {
+      return call(before, this, id, this.load(id)?.fence);
+    };
+  }),
+  method('a stale close is accepted', SessionCore, 'detach', (before) => {
+    return function (this: SessionCore) {
+      return call(before, this, this.state.is === 'attached' ? this.state.generation : 0);
+    };
+  }),
+  method('a takeover keeps both', Runtime, 'attach', (before) => {
+    return function (this: Runtime, ...args: unknown[]) {
+      const { end } = Connection.prototype;
+      Connection.prototype.end = () => {};
+      try {
+        return call(before, this, ...args);
+      } finally {
+        Connection.prototype.end = end;
+      }
+    };
+  }),
+  {
+    name: 'expiry ignores a reconnect',
+    apply: () => {
+      const { attach } = Session.prototype;
+      const { clearTimeout } = SimProcess.prototype;
+      Session.prototype.attach = function (...args) {
+        keepsTimers = true;
+        try {
+          attach.apply(this, args);
+        } finally {
+          keepsTimers = false;
+        }
+      };
+      SimProcess.prototype.clearTimeout = function (timer) {
+        if (!keepsTimers) clearTimeout.call(this, timer);
+      };
+      return () => {
+        Session.prototype.attach = attach;
+        SimProcess.prototype.clearTimeout = clearTimeout;
+      };
+    },
+  },
+  method('nobody looks for a dead link', Heartbeat, 'tick', () => () => 'quiet'),
+  method('the secret is kept for a new session', ClientIdentity, 'renew', () => () => {}),
+];
+
+const storing: readonly Mutant[] = [
+  method('what waits for its ack is let go', MemoryStore, 'commit', (before) => {
+    return function (this: MemoryStore, id: string, fence: number, batch: { lastSeq?: number }) {
+      return call(before, this, id, fence, { ...batch, ...(batch.lastSeq && { trim: batch.lastSeq }) });
+    };
+  }),
+  method('store entries are not kept', MemoryStore, 'commit', (before) => {
+    return function (this: MemoryStore, id: string, fence: number, batch: object) {
+      return call(before, this, id, fence, { ...batch, entries: [] });
+    };
+  }),
+  method('the tombstone is lost', MemoryStore, 'tombstone', () => () => undefined),
+  method('a step of the old session lets the new one out', Journal, 'restarted', () => () => {}),
+  method('the last step is not waited for', Runtime, 'settleSteps', () => async () => {}),
+];
+
+export const MUTANTS: readonly Mutant[] = [...receiving, ...sending, ...sharing, ...owning, ...storing];
+
+/** Runs with these rules broken, and mends them. */
+export async function withMutants<T>(mutants: readonly Mutant[], run: () => Promise<T>): Promise<T> {
+  const undo = mutants.map((mutant) => mutant.apply());
+  try {
+    return await run();
+  } finally {
+    for (const mend of undo.reverse()) mend();
+  }
+}
+
+/** The first two frames of a piece in the other order. */
+function swapFirst(piece: Buffer): Buffer {
+  const first = LENGTH_BYTES + piece.readUInt32BE(0);
+  if (first >= piece.length) return piece;
+  const second = LENGTH_BYTES + piece.readUInt32BE(first);
+  return Buffer.concat([
+    piece.subarray(first, first + second),
+    piece.subarray(0, first),
+    piece.subarray(first + second),
+  ]);
+}
