@@ -101,14 +101,3 @@ async function cutMade(proxy: FaultProxy, signal: AbortSignal, withinMs: number)
     proxy.off('cut', heard);
   }
 }
-
-/** Mulberry32: numbers from 0 up to 1, the same ones for the same seed. */
-export function seededRandom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}

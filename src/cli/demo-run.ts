@@ -11,8 +11,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createFaultProxy, type FaultProxy } from '../testing/index.js';
-import { breakLink, seededRandom } from './demo-faults.js';
+import { createFaultProxy, type FaultProxy, seededRandom } from '../testing/index.js';
+import { breakLink } from './demo-faults.js';
 import { type EndReport, LINK_NAMES, type LinkName } from './demo-messages.js';
 import { WorkerProcess } from './demo-process.js';
 import { type DemoResult, judge, type LinkReport } from './demo-result.js';
@@ -225,7 +225,7 @@ class DemoRun {
     killing.catch(() => {});
     await Promise.all(
       this.#links.map(({ proxy, cuts }, i) => {
-        const random = seededRandom((this.#options.seed ^ 0x5eed) + i);
+        const random = seededRandom(((this.#options.seed ^ 0x5eed) + i) >>> 0);
         return breakLink(proxy, { cuts, durationMs, random, signal });
       }),
     );
@@ -284,7 +284,7 @@ class DemoRun {
   }
 
   async #startProxy(port: number, seed: number): Promise<FaultProxy> {
-    const proxy = await createFaultProxy({ target: { port }, random: seededRandom(seed) });
+    const proxy = await createFaultProxy({ target: { port }, random: seededRandom(seed >>> 0) });
     this.#proxies.push(proxy);
     // All was cleared up meanwhile, but not this one.
     if (this.#over.signal.aborted) await proxy.close();
