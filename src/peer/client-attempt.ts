@@ -18,6 +18,8 @@ export interface AttemptHost {
   readonly core: SessionCore;
   readonly identity: ClientIdentity;
   readonly dialler: Dialler;
+  /** What the server tells this attempt from earlier ones by. Rejects where the client's store has failed it. */
+  nextAttempt(): Promise<number>;
   /** The socket is connected; the handshake begins. */
   opening(): void;
   /** Takes the connection over. What it throws ends the connection. */
@@ -51,6 +53,7 @@ async function connectOnce(host: AttemptHost, signal: AbortSignal): Promise<void
   const { options, core, identity, dialler } = host;
   const { limits, clock } = options;
   const auth = await dialler.credentials();
+  const number = await host.nextAttempt();
   if (signal.aborted) throw signal.reason;
   const socket = await dialler.open(signal);
   host.opening();
@@ -67,6 +70,7 @@ async function connectOnce(host: AttemptHost, signal: AbortSignal): Promise<void
         received: core.dispatcher.inbox.received,
         limits: announced(limits),
         sent: core.sender.outbox.sentSeq,
+        attempt: number,
         auth,
       },
       welcomed: (connection, message) => host.welcomed(connection, message),

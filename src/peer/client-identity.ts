@@ -33,6 +33,7 @@ export class ClientIdentity {
   #established: boolean;
   /** By which the store knows that this process owns the session. */
   #fence: Awaitable<number> = 0;
+  #attempts = 0;
   /** What a process before this one has kept. */
   readonly stored: StoredSession | undefined;
 
@@ -45,7 +46,8 @@ export class ClientIdentity {
     this.#id = sessionId(this.#secret);
     this.#established = this.stored?.established ?? false;
     if (kept === undefined) return;
-    this.#fence = this.stored === undefined ? this.#create(kept) : takeOver(kept, this.stored, clock.now());
+    this.#fence =
+      this.stored === undefined ? this.#create(kept) : raise(kept, this.stored.fence, clock.now());
     if (isThenable(this.#fence)) this.#fence.then(undefined, () => {}); // the first commit tells of it
   }
 
@@ -65,6 +67,23 @@ export class ClientIdentity {
   /** False where the session lives in this process alone. */
   get isKept(): boolean {
     return this.#kept !== undefined;
+  }
+
+  /**
+   * The number of the attempt to connect that begins now: above all before it. With a store it is a new fence, so that it
+   * is above those of the processes before this one as well.
+   */
+  nextAttempt(): Awaitable<number> {
+    const kept = this.#kept;
+    if (kept === undefined) return ++this.#attempts;
+    const fence = this.#fence;
+    const now = this.#clock.now();
+    const raised = isThenable(fence)
+      ? (fence as PromiseLike<number>).then((owned) => raise(kept, owned, now))
+      : raise(kept, fence as number, now);
+    this.#fence = raised;
+    if (isThenable(raised)) raised.then(undefined, () => {}); // its caller is told
+    return raised;
   }
 
   /** One step, behind those before it. */
@@ -133,7 +152,8 @@ function load({ store, key }: ClientStore): StoredSession | undefined {
   return stored as StoredSession | undefined;
 }
 
-function takeOver({ store, key }: ClientStore, { fence }: StoredSession, now: number): Awaitable<number> {
+/** @throws NyotaError `NYOTA_TAKEN_OVER` where another process has raised it since */
+function raise({ store, key }: ClientStore, fence: number, now: number): Awaitable<number> {
   const check = (raised: number | undefined): number => {
     if (raised !== undefined) return raised;
     throw new NyotaError('NYOTA_TAKEN_OVER', `another process goes on with the client session '${key}'`);

@@ -30,6 +30,7 @@ import { Dialler } from './dialler.js';
 import { Handles } from './handle-set.js';
 import type { ClientEvents } from './lifecycle-events.js';
 import { Peer } from './peer.js';
+import { storeFailed } from './runtime.js';
 
 export type ClientState =
   | 'idle'
@@ -268,6 +269,16 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
     }
   }
 
+  async #nextAttempt(): Promise<number> {
+    try {
+      return await this.#identity.nextAttempt();
+    } catch (cause) {
+      const error = storeFailed(cause);
+      this.#storeFailed(error);
+      throw error;
+    }
+  }
+
   /** What is in memory is ahead of the store: this process can't go on with the session. */
   #storeFailed(error: NyotaError): void {
     if (this.core.state.is === 'ended') return;
@@ -348,6 +359,7 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
       core: this.core,
       identity: this.#identity,
       dialler: this.#dialler,
+      nextAttempt: () => this.#nextAttempt(),
       opening: () => {
         this.#dialling = 'opening';
       },

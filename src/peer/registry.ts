@@ -72,7 +72,8 @@ export class Registry<C> {
     const held = this.sessions.get(id);
     if (held !== undefined) {
       this.#check(open, identity, (verified, same) => held.belongsTo(verified, same));
-      if (await held.renewFence()) return this.#attach(held, connection, open, true);
+      if (open.attempt < held.attempt) return tooLate();
+      if (await held.renewFence(open.attempt)) return this.#attach(held, connection, open, true);
       // Another process has had it since: what is known here is old.
     }
     const stored = await store.load(id);
@@ -97,6 +98,7 @@ export class Registry<C> {
             resumeWindowMs: this.#options.resumeWindowMs,
           },
           clock.now(),
+          open.attempt,
         )
       : 0;
     this.counts.sessionsStarted++;
@@ -112,10 +114,11 @@ export class Registry<C> {
     identity: unknown,
   ): Promise<Refusal | undefined> {
     const { store, clock } = this.#options;
-    const { record, fence, detachedAt } = stored;
+    const { record, fence, attempt, detachedAt } = stored;
     const owner =
       decodePayload(record.identity, 0, record.identity.length, this.#options.limits) ?? undefined;
     this.#check(open, identity, (verified, same) => verified(record.credential) && same(owner));
+    if (open.attempt < attempt) return tooLate();
     const now = clock.now();
     if (detachedAt !== null && detachedAt + record.resumeWindowMs <= now) {
       // What lay beyond the settled may have been dispatched: nobody knows, so it is not claimed.
@@ -124,7 +127,7 @@ export class Registry<C> {
       this.counts.sessionsExpired++;
       return this.#over(record.id, connection);
     }
-    const raised = await store.attach(record.id, fence, now);
+    const raised = await store.attach(record.id, fence, now, open.attempt);
     if (raised === undefined) {
       return new Refusal(
         new NyotaError('NYOTA_SERVER_BUSY', 'another process is taking this session over at the moment'),
@@ -176,6 +179,7 @@ export class Registry<C> {
       resumeWindowMs,
       store,
       fence,
+      attempt: open.attempt,
       stored,
       agreed: open.limits,
       ended: (ended, reason) => this.#ended(ended as unknown as Session<C>, reason),
@@ -259,4 +263,11 @@ export class Registry<C> {
       failed(cause);
     }
   }
+}
+
+/** A connection that its client has given up for a later one: it must not take the session from that. */
+function tooLate(): Refusal {
+  return new Refusal(
+    new NyotaError('NYOTA_TAKEN_OVER', 'a later connection of this client has the session by now'),
+  );
 }

@@ -69,7 +69,8 @@ export class Runtime implements SessionActions {
 
   /** A step of the peer's own, behind those of the session that are under way. */
   async commit(batch: SessionBatch): Promise<void> {
-    await this.#suspended;
+    // At once where nothing is waited for: a client's session may be another one a tick later.
+    if (this.#suspended !== undefined) await this.#suspended;
     if (this.#keeper === undefined) return;
     const { commit, failed } = this.#keeper;
     try {
@@ -319,7 +320,8 @@ export class Runtime implements SessionActions {
   }
 }
 
-function storeFailed(error: unknown): NyotaError {
+/** What a store has thrown or rejected with, as an error of ours. */
+export function storeFailed(error: unknown): NyotaError {
   if (error instanceof NyotaError) return error;
   return new NyotaError('NYOTA_STORE_FAILED', 'a step of the session could not be stored', { cause: error });
 }

@@ -42,6 +42,8 @@ export interface SessionOrigin {
   readonly store: SessionStore;
   /** With a durable store: by which the store knows that this process owns the session. */
   readonly fence: number;
+  /** The attempt of its client that it begins with. */
+  readonly attempt: number;
   /** What a process before this one has kept of it. */
   readonly stored: StoredSession | undefined;
   /** What its client accepts: known before anything is sent. */
@@ -59,6 +61,7 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
   #state: SessionState = 'new';
   #resumed = false;
   #fence: number;
+  #attempt: number;
   #remoteAddress: string | undefined;
   #expiry: ClockTimer | undefined;
   #closing: Promise<void> | undefined;
@@ -68,6 +71,7 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
     super('server', origin.limits, origin.clock);
     this.#origin = origin;
     this.#fence = origin.fence;
+    this.#attempt = origin.attempt;
     this.core.sender.agree(origin.agreed);
     if (!origin.store.durable) return;
     this.runtime.keepInStore(
@@ -160,11 +164,12 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
    * For the server: before a client is let in again. False where another process has owned the session since: this one's
    * object is of no use any more.
    */
-  async renewFence(): Promise<boolean> {
+  async renewFence(attempt: number): Promise<boolean> {
     const { store, id, clock } = this.#origin;
+    this.#attempt = attempt;
     if (!store.durable) return true;
     const raised = await this.runtime.betweenSteps(async () => {
-      const fence = await store.attach(id, this.#fence, clock.now());
+      const fence = await store.attach(id, this.#fence, clock.now(), attempt);
       if (fence !== undefined) this.#fence = fence;
       return fence;
     });
@@ -175,6 +180,11 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
       return false;
     }
     return true;
+  }
+
+  /** For the server: the latest attempt of its client that was let in. */
+  get attempt(): number {
+    return this.#attempt;
   }
 
   /** For the server: its client was gone before it could be attached. */

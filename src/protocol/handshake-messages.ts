@@ -29,7 +29,7 @@ const MAX_SESSION_ID_LENGTH = 128;
 const MAX_ADDRESS_LENGTH = 256;
 const MAX_ADDRESSES = 64;
 
-/** Client to server, first: `[features, secret, resume, received, limits, auth, sent]`. */
+/** Client to server, first: `[features, secret, resume, received, limits, auth, sent, attempt]`. */
 export interface OpenMessage {
   /** Bits of what this side can do. */
   features: number;
@@ -42,23 +42,25 @@ export interface OpenMessage {
   limits: WireLimits;
   /** The highest number that this side has ever sent in the session. */
   sent: number;
+  /** Rises with every connection that the client tries: by it the server knows an OPEN that arrives late. */
+  attempt: number;
   /** Credentials for the server's `authenticate`: any value. */
   auth: unknown;
 }
 
-/** Levels and values around `auth`: the body, its other six fields, the four limits. */
+/** Levels and values around `auth`: the body, its other seven fields, the four limits. */
 const OPEN_DEPTH = 1;
-const OPEN_VALUES = 11;
+const OPEN_VALUES = 12;
 
 /** @throws NyotaError `NYOTA_UNSERIALIZABLE` or `NYOTA_PAYLOAD_TOO_COMPLEX` for `auth`, naming the path */
 export function encodeOpen(message: OpenMessage): Buffer {
-  const { features, secret, resume, received, limits, sent } = message;
+  const { features, secret, resume, received, limits, sent, attempt } = message;
   const auth = prepare(message.auth, limits, 'auth', OPEN_DEPTH, OPEN_VALUES);
-  return encodeFields([features, secret, resume, received, limitsFields(limits), auth, sent]);
+  return encodeFields([features, secret, resume, received, limitsFields(limits), auth, sent, attempt]);
 }
 
 export function parseOpen(value: unknown): OpenMessage {
-  const body = bodyOf(value, 'OPEN', 7);
+  const body = bodyOf(value, 'OPEN', 8);
   const secret = bin(body[1], 'OPEN', 'secret');
   if (secret.length !== SECRET_BYTES) wrongField('OPEN', 'secret', `of ${SECRET_BYTES} bytes`);
   return {
@@ -69,6 +71,7 @@ export function parseOpen(value: unknown): OpenMessage {
     limits: limitsOf(body[4], 'OPEN'),
     auth: body[5],
     sent: u48(body[6], 'OPEN', 'sent'),
+    attempt: u48(body[7], 'OPEN', 'attempt'),
   };
 }
 

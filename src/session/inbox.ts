@@ -180,7 +180,8 @@ export class Inbox {
     this.#ackSent = ackable;
     this.#ackNow = false;
     this.#bytesSinceAck = 0;
-    this.#ackDueAt = Number.POSITIVE_INFINITY;
+    // What has settled since the last commit is not told by this ack: it stays due.
+    if (ackable === this.settled) this.#ackDueAt = Number.POSITIVE_INFINITY;
     return ackable;
   }
 }

@@ -113,6 +113,9 @@ export class ReplicaEndpoint implements StoreEndpoint {
   /** The other side forgot the session on purpose: the new one's store is empty. Returns what tells of the changes. */
   clear(error: NyotaError): () => void {
     this.fail(error);
+    // The new session's frames are numbered from 1 again: its store must not take them for decided.
+    this.#resolvedSeq = 0;
+    this.#resolvedTold = 0;
     const changes = this.#replica.clear();
     return () => this.#host.changed(changes, false);
   }

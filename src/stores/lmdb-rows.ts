@@ -7,6 +7,7 @@ export interface SessionRow {
   readonly identity: Uint8Array;
   readonly resumeWindowMs: number;
   readonly fence: number;
+  readonly attempt: number;
   readonly inbound: InboundState;
   readonly revision: number;
   readonly trimmed: number;
@@ -28,14 +29,19 @@ export interface TombstoneRow {
   readonly until: number;
 }
 
-export function toRow(record: SessionRecord, owner: string, now: number): SessionRow {
+/** By time: an id that is used again after its end must not know the fences of its first life. */
+export function firstFence(now: number): number {
+  return Math.floor(now);
+}
+
+export function toRow(record: SessionRecord, owner: string, now: number, attempt: number): SessionRow {
   const { credential, identity, resumeWindowMs } = record;
   return {
     credential,
     identity,
     resumeWindowMs,
-    // By time: an id that is used again after its end must not know the fences of its first life.
-    fence: Math.floor(now),
+    fence: firstFence(now),
+    attempt,
     inbound: { settled: 0, beyond: [] },
     revision: 0,
     trimmed: 0,

@@ -16,7 +16,7 @@ import { randomUUID } from 'node:crypto';
 import { NyotaError } from '../errors.js';
 import { closeDatabases, type Databases, openDatabases, storeFailed } from './lmdb-databases.js';
 import { OwnerLease } from './lmdb-lease.js';
-import { type SessionRow, toRow } from './lmdb-rows.js';
+import { firstFence, type SessionRow, toRow } from './lmdb-rows.js';
 import {
   type SessionBatch,
   type SessionRecord,
@@ -61,12 +61,12 @@ class LmdbStore implements SessionStore {
     this.#lease = new OwnerLease(this.#owner);
   }
 
-  create(record: SessionRecord, now: number): Promise<number> {
+  create(record: SessionRecord, now: number, attempt = 0): Promise<number> {
     return this.#write((db) => {
       if (db.sessions.get(record.id) !== undefined) {
         return new NyotaError('NYOTA_STORE_FAILED', `there is a session ${record.id} in the store already`);
       }
-      const row = toRow(record, this.#owner, now);
+      const row = toRow(record, this.#owner, now, attempt);
       db.sessions.put(record.id, row);
       return row.fence;
     });
@@ -104,12 +104,19 @@ class LmdbStore implements SessionStore {
     });
   }
 
-  attach(id: string, fence: number): Promise<number | undefined> {
+  attach(id: string, fence: number, now: number, attempt?: number): Promise<number | undefined> {
     return this.#write((db) => {
       const row = db.sessions.get(id);
       if (row === undefined || row.fence !== fence) return undefined;
-      db.sessions.put(id, { ...row, fence: fence + 1, detachedAt: null, owner: this.#owner });
-      return fence + 1;
+      const raised = Math.max(fence + 1, firstFence(now));
+      db.sessions.put(id, {
+        ...row,
+        fence: raised,
+        attempt: attempt ?? row.attempt,
+        detachedAt: null,
+        owner: this.#owner,
+      });
+      return raised;
     });
   }
 

@@ -44,13 +44,14 @@ export class MemoryStore implements SessionStore {
     return this.#sessions.size;
   }
 
-  create(record: SessionRecord, now: number): number {
+  create(record: SessionRecord, now: number, attempt = 0): number {
     if (this.#sessions.has(record.id)) {
       throw new NyotaError('NYOTA_STORE_FAILED', `there is a session ${record.id} in the store already`);
     }
     this.#sessions.set(record.id, {
       record,
       fence: firstFence(now),
+      attempt,
       inbound: { settled: 0, beyond: [] },
       entries: new Map(),
       revision: 0,
@@ -71,11 +72,12 @@ export class MemoryStore implements SessionStore {
     return { ...kept, entries: [...kept.entries.values()], outbound };
   }
 
-  attach(id: string, fence: number): number | undefined {
+  attach(id: string, fence: number, now: number, attempt?: number): number | undefined {
     const kept = this.#sessions.get(id);
     if (kept === undefined || kept.fence !== fence) return undefined;
-    this.#sessions.set(id, { ...kept, fence: fence + 1, detachedAt: null });
-    return fence + 1;
+    const raised = Math.max(fence + 1, firstFence(now));
+    this.#sessions.set(id, { ...kept, fence: raised, attempt: attempt ?? kept.attempt, detachedAt: null });
+    return raised;
   }
 
   commit(id: string, fence: number, batch: SessionBatch): void {

@@ -45,6 +45,8 @@ export interface SessionBatch extends CoreBatch {
 export interface StoredSession extends CoreImage {
   readonly record: SessionRecord;
   readonly fence: number;
+  /** The attempt of its client that it was attached for last. What an earlier one asks for has come too late. */
+  readonly attempt: number;
   readonly detachedAt: number | null;
   readonly established: boolean;
 }
@@ -73,11 +75,19 @@ export interface SessionStore {
    * False: the process's memory is the only place, and the store hears of beginnings and ends alone.
    */
   readonly durable: boolean;
-  /** A new session, owned by the caller. Returns its fence, higher than any that the id had before. Rejects with `NYOTA_STORE_FAILED` where the id is taken. */
-  create(record: SessionRecord, now: number): Awaitable<number>;
+  /**
+   * A new session, owned by the caller. Returns its fence, higher than any that the id had before. Rejects with
+   * `NYOTA_STORE_FAILED` where the id is taken.
+   * @param attempt kept with it. Default 0
+   */
+  create(record: SessionRecord, now: number, attempt?: number): Awaitable<number>;
   load(id: string): Awaitable<StoredSession | undefined>;
-  /** Makes the caller the owner: raises the fence where it is still `fence`. Returns the new one; undefined where it is another by now. */
-  attach(id: string, fence: number, now: number): Awaitable<number | undefined>;
+  /**
+   * Makes the caller the owner: raises the fence where it is still `fence`. Returns the new one; undefined where it is another
+   * by now. The new one is not below `now`, so that one from a copy of the store of long ago stays below those given since.
+   * @param attempt kept in place of the one before. Default: that one
+   */
+  attach(id: string, fence: number, now: number, attempt?: number): Awaitable<number | undefined>;
   /** One atomic step. Steps of a session take effect in the order of the calls. Rejects with `NYOTA_TAKEN_OVER` for an old fence; nothing is changed then. */
   commit(id: string, fence: number, batch: SessionBatch): Awaitable<void>;
   /** The session is over: forgets it and keeps the tombstone for `TOMBSTONE_MS`. With an old fence it does nothing. */

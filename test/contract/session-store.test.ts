@@ -57,6 +57,18 @@ describe.each<[string, () => SessionStore]>([
     store = make();
   });
 
+  it('keeps the attempt that a session began with or was attached for, and lets no fence stay behind the time', async () => {
+    const fence = await store.create(record('a'), NOW, 7);
+    expect((await loaded()).attempt).toBe(7);
+    const second = (await store.attach('a', fence, NOW)) as number;
+    expect((await loaded()).attempt).toBe(7);
+    const third = (await store.attach('a', second, NOW + 5_000, 9)) as number;
+    expect((await loaded()).attempt).toBe(9);
+    expect(third).toBeGreaterThanOrEqual(NOW + 5_000);
+    expect(await store.attach('a', second, NOW, 11)).toBeUndefined();
+    expect((await loaded()).attempt).toBe(9);
+  });
+
   it('says that it is durable, and knows no session that was never created', async () => {
     expect(store.durable).toBe(true);
     expect(await store.load('nobody')).toBeUndefined();
@@ -69,6 +81,7 @@ describe.each<[string, () => SessionStore]>([
     expect(await loaded()).toEqual({
       record: record('a'),
       fence,
+      attempt: 0,
       inbound: { settled: 0, beyond: [] },
       entries: [],
       revision: 0,

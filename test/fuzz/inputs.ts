@@ -140,6 +140,6 @@ export function open(secret: Buffer, resume: boolean, received: number): Buffer 
   return encodeFrame(
     FrameType.OPEN,
     {},
-    encodeOpen({ features: 0, secret, resume, received, limits, sent: 0, auth: null }),
+    encodeOpen({ features: 0, secret, resume, received, limits, sent: 0, attempt: 0, auth: null }),
   );
 }

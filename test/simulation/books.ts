@@ -144,9 +144,13 @@ export class Books {
     return record;
   }
 
-  /** A message need not be dispatched, or must not be. */
+  /**
+   * A message need not be dispatched, or must not be. One that is dispatched already may be undone by a crash of its
+   * receiver: then it need not be dispatched again where it is given up by now.
+   */
   excuse(record: Sent, excuse: Excuse): void {
-    if (record.done || (record.excuse !== undefined && record.excuse !== 'maybe')) return;
+    if (record.excuse !== undefined && record.excuse !== 'maybe') return;
+    if (record.done && excuse !== 'maybe') return;
     record.excuse = excuse;
   }
 

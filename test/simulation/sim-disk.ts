@@ -34,15 +34,15 @@ export class SimDisk {
   /** Operations that are under way. */
   waiting = 0;
 
-  create(process: SimProcess, record: SessionRecord, now: number): number {
-    const fence = this.store.create(record, now);
+  create(process: SimProcess, record: SessionRecord, now: number, attempt?: number): number {
+    const fence = this.store.create(record, now, attempt);
     const inbound = { settled: 0, beyond: [] };
     this.sessions.set(record.id, { record, owner: process, inbound, lastSeq: 0, revision: 0 });
     return fence;
   }
 
-  attach(process: SimProcess, id: string, fence: number): number | undefined {
-    const raised = this.store.attach(id, fence);
+  attach(process: SimProcess, id: string, fence: number, now: number, attempt?: number): number | undefined {
+    const raised = this.store.attach(id, fence, now, attempt);
     const session = this.sessions.get(id);
     if (raised !== undefined && session !== undefined) session.owner = process;
     return raised;
@@ -127,8 +127,8 @@ export class DiskView implements SessionStore {
     this.#times = times;
   }
 
-  create(record: SessionRecord, now: number): Awaitable<number> {
-    return this.#do(() => this.#disk.create(this.#process, record, now));
+  create(record: SessionRecord, now: number, attempt?: number): Awaitable<number> {
+    return this.#do(() => this.#disk.create(this.#process, record, now, attempt));
   }
 
   /** A client's view loads at once, as its interface asks. */
@@ -136,8 +136,8 @@ export class DiskView implements SessionStore {
     return this.#do(() => this.#disk.store.load(id));
   }
 
-  attach(id: string, fence: number): Awaitable<number | undefined> {
-    return this.#do(() => this.#disk.attach(this.#process, id, fence));
+  attach(id: string, fence: number, now: number, attempt?: number): Awaitable<number | undefined> {
+    return this.#do(() => this.#disk.attach(this.#process, id, fence, now, attempt));
   }
 
   commit(id: string, fence: number, batch: SessionBatch): Awaitable<void> {

@@ -127,11 +127,12 @@ export function open(message: Partial<OpenMessage> = {}): Buffer {
     resume = false,
     received = 0,
     sent = 0,
+    attempt = 0,
     auth = null,
   } = message;
   const { maxFrameBytes, maxDepth, maxValues, pingIntervalMs } = message.limits ?? LIMITS;
   const limits = [maxFrameBytes, maxDepth, maxValues, pingIntervalMs];
-  return frame(FrameType.OPEN, {}, body(features, secret, resume, received, limits, auth, sent));
+  return frame(FrameType.OPEN, {}, body(features, secret, resume, received, limits, auth, sent, attempt));
 }
 
 export function reject(message: Partial<RejectMessage> & Pick<RejectMessage, 'code' | 'retry'>): Buffer {

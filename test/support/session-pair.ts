@@ -83,6 +83,7 @@ export class SessionPair implements SideWorld {
       limits: announced(client.core.limits),
       auth: null,
       sent: 0,
+      attempt: 0,
     });
     up.write(encodeFrame(FrameType.OPEN, {}, open));
   }

@@ -19,6 +19,7 @@ const open: messages.OpenMessage = {
   limits: WIRE,
   auth: { user: 'x', since: new Date(1), roles: new Set(['a']) },
   sent: 2 ** 41,
+  attempt: 2 ** 41 + 1,
 };
 const close: messages.CloseMessage = {
   code: 'NYOTA_TAKEN_OVER',
@@ -189,7 +190,7 @@ describe('REJECT and CLOSE from the wire', () => {
 
 describe('a wrong field is named', () => {
   const good: Record<string, [(value: unknown) => unknown, unknown[]]> = {
-    OPEN: [messages.parseOpen, [0, SECRET, false, 0, [1024, 4, 64, 0], null, 0]],
+    OPEN: [messages.parseOpen, [0, SECRET, false, 0, [1024, 4, 64, 0], null, 0, 0]],
     WELCOME: [messages.parseWelcome, [0, 'id', false, 0, [1024, 4, 64, 0], 0]],
     REJECT: [messages.parseReject, ['NYOTA_CLOSED', 'm', 'never', null, null, null]],
     CLOSE: [messages.parseClose, ['NYOTA_CLOSED', 'm', 'never', null]],
@@ -226,38 +227,38 @@ describe('a wrong field is named', () => {
     [
       'a short secret',
       messages.parseOpen,
-      [0, Buffer.alloc(31), false, 0, [1024, 4, 64, 0], null, 0],
+      [0, Buffer.alloc(31), false, 0, [1024, 4, 64, 0], null, 0, 0],
       /OPEN: secret/,
     ],
     [
       'a secret that is no Buffer',
       messages.parseOpen,
-      [0, new Uint8Array(32), false, 0, [1024, 4, 64, 0], null, 0],
+      [0, new Uint8Array(32), false, 0, [1024, 4, 64, 0], null, 0, 0],
       /OPEN: secret/,
     ],
     [
       'features above 32 bits',
       messages.parseOpen,
-      [2 ** 32, SECRET, false, 0, [1024, 4, 64, 0], null, 0],
+      [2 ** 32, SECRET, false, 0, [1024, 4, 64, 0], null, 0, 0],
       /OPEN: features/,
     ],
     [
       'a negative count',
       messages.parseOpen,
-      [0, SECRET, false, -1, [1024, 4, 64, 0], null, 0],
+      [0, SECRET, false, -1, [1024, 4, 64, 0], null, 0, 0],
       /OPEN: received/,
     ],
     [
       'a bigint count',
       messages.parseOpen,
-      [0, SECRET, false, 1n, [1024, 4, 64, 0], null, 0],
+      [0, SECRET, false, 1n, [1024, 4, 64, 0], null, 0, 0],
       /OPEN: received/,
     ],
-    ['limits of three', messages.parseOpen, [0, SECRET, false, 0, [1024, 4, 64], null, 0], /OPEN: limits/],
+    ['limits of three', messages.parseOpen, [0, SECRET, false, 0, [1024, 4, 64], null, 0, 0], /OPEN: limits/],
     [
       'a limit of 0',
       messages.parseOpen,
-      [0, SECRET, false, 0, [0, 4, 64, 0], null, 0],
+      [0, SECRET, false, 0, [0, 4, 64, 0], null, 0, 0],
       /OPEN: maxFrameBytes/,
     ],
     [

@@ -1,0 +1,107 @@
+/**
+ * A process that the kill tests start, stop and kill: a server with one session, or a client. Its parent says by messages
+ * what to do (kill-process.ts has their types); what happens goes into the log (kill-log.ts says what the lines mean).
+ * The package is the one in the folder NYOTA_KILL_DIST, a URL that ends with a slash.
+ */
+import { openSync } from 'node:fs';
+import { KillTraffic } from './kill-traffic.js';
+
+const dist = process.env.NYOTA_KILL_DIST ?? '';
+/** @type {typeof import('../../src/index.js')} */
+const { createClient, createServer } = await import(`${dist}index.js`);
+/** @type {typeof import('../../src/stores/lmdb.js')} */
+const { lmdbStore } = await import(`${dist}stores/lmdb.js`);
+/** @type {typeof import('../../src/testing/seeded-random.js')} */
+const { seededRandom } = await import(`${dist}testing/seeded-random.js`);
+
+/** @typedef {import('./kill-process.js').ToWorker} ToWorker */
+/** @typedef {import('./kill-process.js').FromWorker} FromWorker */
+
+/** @type {KillTraffic | undefined} */
+let traffic;
+/** @type {() => Promise<void>} */
+let close = async () => {};
+
+/** @param {FromWorker} message */
+const tell = (message) => void process.send?.(message);
+/** @param {unknown} error */
+const failed = (error) => {
+  const text = error instanceof Error ? error.stack : String(error);
+  tell({ is: 'failed', reason: `${text}${error instanceof Error && error.cause ? `\n${error.cause}` : ''}` });
+};
+
+/** @param {string | undefined} folder */
+const storeIn = (folder) => (folder === undefined ? {} : { store: lmdbStore({ path: folder }) });
+
+/** @param {import('./kill-process.js').KillLoad} load */
+const opened = (load) => ({ ...load, log: openSync(load.log, 'a'), random: seededRandom(load.seed) });
+
+/** @param {Extract<ToWorker, { do: 'serve' }>} order */
+function serve({ port, folder, options, load }) {
+  const start = opened(load);
+  const server = createServer({ ...options, ...storeIn(folder) }, (session, resumed) => {
+    traffic = new KillTraffic(session, { ...start, resumed });
+    session.on('connect', ({ resumed }) => tell({ is: 'connected', resumed }));
+    session.on('disconnect', (reason) => tell({ is: 'disconnected', code: reason?.code }));
+    session.on('close', () => tell({ is: 'over' }));
+    session.on('expired', () => failed('the session has expired'));
+  });
+  server.on('error', failed);
+  server.on('listening', () => {
+    const address = server.address();
+    if (typeof address === 'object' && address !== null) tell({ is: 'listening', port: address.port });
+  });
+  close = () => server.close();
+  server.listen(port, options.host ?? '127.0.0.1');
+}
+
+/** @param {Extract<ToWorker, { do: 'connect' }>} order */
+function connect({ servers, folder, options, load }) {
+  const start = opened(load);
+  const reconnect = { minDelayMs: 2, maxDelayMs: 40 };
+  const client = createClient({ servers, reconnect, ...options, ...storeIn(folder) });
+  traffic = new KillTraffic(client, { ...start, resumed: client.store.size > 0 });
+  client.on('connect', ({ resumed }) => tell({ is: 'connected', resumed }));
+  client.on('disconnect', (reason) => tell({ is: 'disconnected', code: reason?.code }));
+  client.on('gap', (gap) => failed(`a gap: ${gap.uncertain} uncertain, ${gap.lost} lost, ${gap.reason}`));
+  client.on('sessionInvalidated', () => failed('the session was invalidated'));
+  client.on('session', ({ reason }) => reason !== undefined && failed(`a new session: ${reason}`));
+  client.on('close', () => tell({ is: 'over' }));
+  close = () => client.close();
+}
+
+/** @param {ToWorker} order */
+async function follow(order) {
+  if (order.do === 'serve') serve(order);
+  else if (order.do === 'connect') connect(order);
+  else if (order.do === 'rest') {
+    await traffic?.rest();
+    tell({ is: 'resting' });
+  } else if (order.do === 'go on') traffic?.goOn();
+  else if (order.do === 'finish') {
+    await traffic?.finish();
+    tell({ is: 'finished' });
+  } else if (order.do === 'sync') {
+    await traffic?.sync();
+    tell({ is: 'synced' });
+  } else if (order.do === 'report') tell({ is: 'report', entries: traffic?.entries() ?? {} });
+  else {
+    process.off('disconnect', orphaned);
+    await close();
+    process.disconnect?.();
+  }
+}
+
+function orphaned() {
+  process.exit(1);
+}
+
+process.on('message', (/** @type {ToWorker} */ order) => {
+  try {
+    follow(order).catch(failed);
+  } catch (error) {
+    failed(error);
+  }
+});
+process.on('disconnect', orphaned);
+tell({ is: 'ready' });
