@@ -29,4 +29,12 @@ export { type SetOptions, SharedStore, type Watcher } from './peer/shared-store.
 export type { PeerStats } from './peer/stats.js';
 export type { ReconnectOptions } from './session/reconnect-schedule.js';
 export { MemoryStore } from './stores/memory-store.js';
-export type { SessionStore, Tombstone } from './stores/session-store.js';
+export type {
+  SessionBatch,
+  SessionRecord,
+  SessionStore,
+  StoredEntry,
+  StoredFrame,
+  StoredSession,
+  Tombstone,
+} from './stores/session-store.js';

@@ -9,6 +9,8 @@ import { NyotaError } from '../errors.js';
 import { invalidOption } from '../options.js';
 import type { SocketLike } from './connection.js';
 import type { TlsOptions } from './dial.js';
+import { withBacklog } from './listen-arguments.js';
+import type { Arrival } from './waiting-line.js';
 
 export type { SocketLike } from './connection.js';
 export type TlsServerOptions = tls.TlsOptions;
@@ -32,11 +34,15 @@ export interface ListenerOptions {
 }
 
 export interface ListenerHooks {
-  /** A socket, its TLS done. `since`: when its TCP connection was accepted. */
-  socket(socket: SocketLike, since: number): void;
+  /** A TCP connection was accepted. Nothing is read of it until it is told to begin. */
+  arrived(arrival: Arrival): void;
+  /** It is gone before it began. */
+  left(arrival: Arrival): void;
+  /**
+   * A socket, its TLS done. `since`: when its TCP connection was accepted. With an error: it is to be refused for that.
+   */
+  socket(socket: SocketLike, since: number, refusal: NyotaError | undefined): void;
   listening(): void;
-  /** Whether one more connection may begin its TLS handshake. */
-  mayHandshake(): boolean;
   /** A connection that ended before its TLS handshake was finished. */
   refused(error: NyotaError, remoteAddress: string | undefined): void;
   error(error: Error): void;
@@ -57,23 +63,24 @@ export class Listener {
   readonly #hooks: ListenerHooks;
   /** By remote address and port: the TLS socket does not tell which raw one is behind it. */
   readonly #handshakes = new Map<string, Handshake>();
+  /** All that are open; of one with TLS the raw one until its handshake is done. */
   readonly #sockets = new Set<SocketLike>();
+  /** Those that have not begun. */
+  readonly #arrivals = new Map<SocketLike, Arrival>();
 
   /** @throws NyotaError `NYOTA_INVALID_OPTION` for TLS options, or a `createServer`, that make no server */
   constructor(options: ListenerOptions, hooks: ListenerHooks) {
     this.#options = options;
     this.#hooks = hooks;
-    const onSocket = (socket: SocketLike): void => {
-      this.#sockets.add(socket);
-      socket.once('close', () => this.#sockets.delete(socket));
-      hooks.socket(socket, this.#endHandshake(keyOf(socket))?.since ?? options.clock.now());
-    };
-    this.#server = this.#create(onSocket);
+    this.#server = this.#create((socket) => {
+      if (this.encrypted) this.#secured(socket);
+      else this.#arrived(socket, (since, refusal) => hooks.socket(socket, since, refusal));
+    });
     this.#server.on('listening', () => hooks.listening());
     this.#server.on('error', (error: Error) => hooks.error(error));
     this.#server.on('close', () => hooks.closed());
     if (this.encrypted) {
-      this.#server.on('connection', (raw: net.Socket) => this.#beginHandshake(raw));
+      this.#deferHandshakes();
       this.#server.on('tlsClientError', (error: Error, socket: SocketLike) => {
         this.#handshakeFailed(keyOf(socket), error);
         socket.destroy();
@@ -86,6 +93,11 @@ export class Listener {
     return this.#handshakes.size;
   }
 
+  /** Connections that are open, whatever has become of them. */
+  get open(): number {
+    return this.#sockets.size;
+  }
+
   get encrypted(): boolean {
     return this.#server instanceof tls.Server;
   }
@@ -95,7 +107,7 @@ export class Listener {
   }
 
   listen(args: readonly unknown[]): void {
-    (this.#server.listen as (...args: unknown[]) => void)(...args);
+    (this.#server.listen as (...args: unknown[]) => void)(...withBacklog(args));
   }
 
   address(): net.AddressInfo | string | null {
@@ -134,10 +146,11 @@ export class Listener {
       if (isServer(server)) return server;
       throw invalidOption('createServer', 'a function that returns a server', server);
     }
-    if (this.#options.tls === undefined) return net.createServer(serverOptions, onSocket);
+    const unread = { pauseOnConnect: true };
+    if (this.#options.tls === undefined) return net.createServer({ ...serverOptions, ...unread }, onSocket);
     try {
       // The deadline is ours, on the clock that was handed in; node's is only the second line.
-      return tls.createServer({ handshakeTimeout: 2 * handshakeTimeoutMs, ...options }, onSocket);
+      return tls.createServer({ handshakeTimeout: 2 * handshakeTimeoutMs, ...options, ...unread }, onSocket);
     } catch (cause) {
       const text = cause instanceof Error ? cause.message : String(cause);
       throw new NyotaError(
@@ -148,24 +161,78 @@ export class Listener {
     }
   }
 
-  #beginHandshake(raw: net.Socket): void {
+  #arrived(socket: SocketLike, act: (since: number, refusal: NyotaError | undefined) => void): void {
+    const since = this.#options.clock.now();
+    const settle = (refusal: NyotaError | undefined): void => {
+      this.#arrivals.delete(socket);
+      act(since, refusal);
+    };
+    const arrival: Arrival = {
+      // One from a server of the user's own making may be read from already.
+      mayWait: socket.isPaused(),
+      begin: () => settle(undefined),
+      refuse: settle,
+    };
+    this.#track(socket);
+    this.#arrivals.set(socket, arrival);
+    this.#hooks.arrived(arrival);
+    if (this.#arrivals.has(socket)) socket.on('error', ignore);
+  }
+
+  #track(socket: SocketLike): void {
+    this.#sockets.add(socket);
+    socket.on('close', this.#onClose);
+  }
+
+  /** Is called on the socket: one function for all of them. */
+  readonly #onClose = bound(this, (listener: Listener, socket: SocketLike): void => {
+    listener.#sockets.delete(socket);
+    const arrival = listener.#arrivals.get(socket);
+    if (arrival === undefined) return;
+    listener.#arrivals.delete(socket);
+    listener.#hooks.left(arrival);
+  });
+
+  /** The server's own listener begins the TLS handshake: it is called when the connection's turn has come. */
+  #deferHandshakes(): void {
+    const server = this.#server;
+    const handshake = server.listeners('connection');
+    server.removeAllListeners('connection');
+    server.on('connection', (raw: net.Socket) =>
+      this.#arrived(raw, (since, refusal) => {
+        if (refusal !== undefined) {
+          raw.on('error', ignore);
+          raw.destroy();
+          this.#hooks.refused(refusal, raw.remoteAddress);
+          return;
+        }
+        this.#beginHandshake(raw, since);
+        for (const begin of handshake) begin.call(server, raw);
+      }),
+    );
+  }
+
+  #beginHandshake(raw: net.Socket, since: number): void {
     const { clock, handshakeTimeoutMs } = this.#options;
     const key = keyOf(raw);
-    if (!this.#hooks.mayHandshake()) {
-      raw.on('error', () => {});
-      raw.destroy();
-      const error = new NyotaError('NYOTA_SERVER_BUSY', 'too many connections are in their handshake');
-      this.#hooks.refused(error, raw.remoteAddress);
-      return;
-    }
-    const timer = clock.setTimeout(() => {
-      const text = `no finished TLS handshake within ${handshakeTimeoutMs} ms`;
-      this.#handshakeFailed(key, new NyotaError('NYOTA_HANDSHAKE_TIMEOUT', text));
-      raw.destroy();
-    }, handshakeTimeoutMs);
+    const timer = clock.setTimeout(
+      () => {
+        const text = `no finished TLS handshake within ${handshakeTimeoutMs} ms`;
+        this.#handshakeFailed(key, new NyotaError('NYOTA_HANDSHAKE_TIMEOUT', text));
+        raw.destroy();
+      },
+      Math.max(0, since + handshakeTimeoutMs - clock.now()),
+    );
     timer.unref?.();
-    this.#handshakes.set(key, { raw, since: clock.now(), timer });
+    this.#handshakes.set(key, { raw, since, timer });
     raw.once('close', () => this.#handshakeFailed(key, new Error('the connection closed')));
+  }
+
+  #secured(socket: SocketLike): void {
+    const handshake = this.#endHandshake(keyOf(socket));
+    if (handshake !== undefined) this.#sockets.delete(handshake.raw);
+    this.#track(socket);
+    this.#hooks.socket(socket, handshake?.since ?? this.#options.clock.now(), undefined);
   }
 
   /** Tells of it once. */
@@ -186,6 +253,15 @@ export class Listener {
     return handshake;
   }
 }
+
+/** A listener that is told which socket it was called on. */
+function bound<T>(owner: T, listener: (owner: T, socket: SocketLike) => void): (this: SocketLike) => void {
+  return function (this: SocketLike): void {
+    listener(owner, this);
+  };
+}
+
+function ignore(): void {}
 
 function isServer(value: unknown): value is net.Server {
   if (typeof value !== 'object' || value === null) return false;

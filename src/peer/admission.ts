@@ -42,7 +42,7 @@ export interface AdmissionHost {
   /** The connection was refused, or broke off in its handshake. */
   refused(error: NyotaError, remoteAddress: string | undefined): void;
   /** The handshake is over, either way. */
-  finished(admission: Admission): void;
+  finished(admission: Admission, admitted: boolean): void;
 }
 
 export class Admission {
@@ -69,6 +69,8 @@ export class Admission {
       this.refuse(new Refusal(new NyotaError('NYOTA_HANDSHAKE_TIMEOUT', text)));
     }, left);
     this.#timer.unref?.();
+    // It was unread until its turn.
+    socket.resume();
   }
 
   /** Tells the peer, and ends the connection. */
@@ -108,7 +110,7 @@ export class Admission {
       },
       lastWords: (error) => rejectFrame(new Refusal(error)),
       closed: (error) => {
-        this.#finish();
+        this.#finish(false);
         const text = 'the connection closed before its handshake was finished';
         this.#host.refused(error ?? new NyotaError('NYOTA_CONNECTION_LOST', text), this.#remoteAddress);
       },
@@ -121,7 +123,7 @@ export class Admission {
       if (!this.#connection.open) return;
       const refusal = await this.#host.admit(this.#connection, open, identity);
       if (refusal === undefined) {
-        this.#finish();
+        this.#finish(true);
         this.#connection.decoder.maxFrameBytes = this.#host.limits.maxFrameBytes;
         this.#connection.release();
       } else {
@@ -152,12 +154,12 @@ export class Admission {
     }
   }
 
-  #finish(): void {
+  #finish(admitted: boolean): void {
     if (this.#over) return;
     this.#over = true;
     if (this.#timer !== undefined) this.#host.clock.clearTimeout(this.#timer);
     this.#host.unauthenticatedBytes -= this.#bytes;
-    this.#host.finished(this);
+    this.#host.finished(this, admitted);
   }
 }
 

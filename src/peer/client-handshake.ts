@@ -96,8 +96,11 @@ export async function shakeHands(handshake: ClientHandshake): Promise<void> {
     timer.unref?.();
     const onAbort = (): void =>
       connection.destroy(signal.reason instanceof NyotaError ? signal.reason : undefined);
+    // The preamble and OPEN leave in one piece.
+    socket.cork();
     const connection = new Connection(socket, reader, { ...limits, clock });
     connection.write(open);
+    socket.uncork();
     signal.addEventListener('abort', onAbort);
     if (signal.aborted) onAbort();
   });

@@ -34,6 +34,8 @@ export class ClientIdentity {
   /** By which the store knows that this process owns the session. */
   #fence: Awaitable<number> = 0;
   #attempts = 0;
+  /** Goes into the store with the next step. */
+  #news: Pick<SessionBatch, 'credential' | 'established'> | undefined;
   /** What a process before this one has kept. */
   readonly stored: StoredSession | undefined;
 
@@ -91,25 +93,24 @@ export class ClientIdentity {
     const kept = this.#kept;
     if (kept === undefined) return undefined;
     const fence = this.#fence;
-    if (isThenable(fence)) return fence.then((owned) => kept.store.commit(kept.key, owned, batch));
-    return kept.store.commit(kept.key, fence as number, batch);
+    const step = { ...batch, ...this.#news };
+    this.#news = undefined;
+    if (isThenable(fence)) return fence.then((owned) => kept.store.commit(kept.key, owned, step));
+    return kept.store.commit(kept.key, fence as number, step);
   }
 
-  /** The server has welcomed the session. */
+  /** The server has welcomed the session. The next step says so. */
   establish(): void {
     this.#established = true;
+    this.#news = { ...this.#news, established: true };
   }
 
-  /** The session is over; another one begins, under a new secret. */
-  renew(end: Tombstone): void {
+  /** The session is over; another one begins, under a new secret, with the next step: what goes along is in it. */
+  renew(): void {
     this.#secret = randomBytes(SECRET_BYTES);
     this.#id = sessionId(this.#secret);
     this.#established = false;
-    const kept = this.#kept;
-    if (kept === undefined) return;
-    const ended = this.#end(kept, end);
-    this.#fence = isThenable(ended) ? ended.then(() => this.#create(kept)) : this.#create(kept);
-    if (isThenable(this.#fence)) this.#fence.then(undefined, () => {});
+    this.#news = { credential: this.#secret };
   }
 
   /** The session is closed for good: nothing is kept of it. */

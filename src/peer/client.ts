@@ -319,7 +319,7 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
     const reason = this.#newSessionReason;
     if (isNew) {
       this.#identity.establish();
-      void this.runtime.commit({ established: true });
+      if (this.#identity.isKept) this.#storeWelcome(id);
     }
     this.core.dispatcher.expectRedelivery(message.sent);
     this.#newSessionReason = undefined;
@@ -333,12 +333,26 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
     this.emitLifecycle('connect', { resumed: !isNew });
   }
 
+  /**
+   * Nothing is sent before the store knows that the server has the session: a process that did not would begin it anew
+   * where the server has ended it meanwhile, and what had been handled would be sent again.
+   */
+  #storeWelcome(id: string): void {
+    const { outbox } = this.core.sender;
+    outbox.shut();
+    void this.runtime.stepNow().then(() => {
+      if (this.id !== id) return; // that session is over
+      outbox.open();
+      this.runtime.wake();
+    });
+  }
+
   /** The server has lost the session, or it makes no sense any more: another begins, with what was never handled. */
   #sessionLost(reason: NyotaError, handled: number | undefined, sent: number | undefined): void {
     const invalidated = reason.code === 'NYOTA_SESSION_INVALIDATED';
     const received = this.core.dispatcher.inbox.received;
     const wasEstablished = this.#identity.established;
-    this.#identity.renew({ code: reason.code, received, sent: this.core.sender.outbox.lastSeq });
+    this.#identity.renew();
     this.#newSessionReason = reason;
     const error = new NyotaError('NYOTA_SESSION_LOST', `the session is over: ${reason.message}`, {
       cause: reason,
@@ -351,6 +365,8 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
     const lost = sent === undefined ? 0 : Math.max(0, sent - received);
     const unknown = wasEstablished && sent === undefined && !invalidated;
     if (uncertain > 0 || lost > 0 || unknown) this.emitLifecycle('gap', { uncertain, lost, reason });
+    // What goes along is stored now, also where nobody is reached.
+    void this.runtime.stepNow();
   }
 
   #attemptHost(): AttemptHost {

@@ -11,7 +11,7 @@ import { encodeWelcome, type OpenMessage } from '../protocol/messages.js';
 import { decodePayload, encodePayload } from '../protocol/payload.js';
 import { announced } from '../session/agreement.js';
 import { sessionId, verifierOf, verify } from '../session/credentials.js';
-import type { StoredSession } from '../stores/session-store.js';
+import type { StoredSession, Tombstone } from '../stores/session-store.js';
 import { Refusal, unauthorized } from './admission.js';
 import type { ResolvedServerOptions } from './server-options.js';
 import { Session } from './session.js';
@@ -42,10 +42,21 @@ export class Registry<C> {
   readonly #hooks: RegistryHooks<C>;
   /** The store may be asked in between: two connections of one client must not begin the same session twice. */
   readonly #admitting = new Map<string, Promise<unknown>>();
+  readonly #endings = new Set<Promise<void>>();
 
   constructor(options: ResolvedServerOptions, hooks: RegistryHooks<C>) {
     this.#options = options;
     this.#hooks = hooks;
+  }
+
+  /** Resolves once the store knows of every session that is over. */
+  get ending(): Promise<unknown> {
+    return Promise.all(this.#endings);
+  }
+
+  /** Resolves once all that are being let in at the moment are in; undefined where there are none. */
+  get admitting(): Promise<unknown> | undefined {
+    return this.#admitting.size === 0 ? undefined : Promise.all(this.#admitting.values());
   }
 
   /** Lets an authenticated client in, or says why not. */
@@ -251,16 +262,21 @@ export class Registry<C> {
   #ended(session: Session<C>, reason: NyotaError): void {
     this.#forget(session);
     if (reason.code === 'NYOTA_SESSION_EXPIRED') this.counts.sessionsExpired++;
+    const ending = this.#storeEnd(session, { code: reason.code, ...session.lastNumbers });
+    this.#endings.add(ending);
+    void ending.then(() => this.#endings.delete(ending));
+  }
+
+  async #storeEnd(session: Session<C>, tombstone: Tombstone): Promise<void> {
     const { store, clock } = this.#options;
-    const failed = (cause: unknown): void =>
+    try {
+      // A fence that is being raised at the moment: by the one before it the store would not know the session's owner.
+      if (session.renewing !== undefined) await session.renewing;
+      await store.end(session.id, session.fence, tombstone, clock.now());
+    } catch (cause) {
       this.#hooks.report(
         new NyotaError('NYOTA_STORE_FAILED', 'the end of a session could not be stored', { cause }),
       );
-    try {
-      const tombstone = { code: reason.code, ...session.lastNumbers, exact: true };
-      Promise.resolve(store.end(session.id, session.fence, tombstone, clock.now())).catch(failed);
-    } catch (cause) {
-      failed(cause);
     }
   }
 }

@@ -73,11 +73,23 @@ export class Runtime implements SessionActions {
     if (this.#suspended !== undefined) await this.#suspended;
     if (this.#keeper === undefined) return;
     const { commit, failed } = this.#keeper;
+    // Whatever the store does, nobody hears of its failure before this call has returned.
+    const committing = (async () => commit(batch))();
     try {
-      await commit(batch);
+      await committing;
     } catch (error) {
       failed(storeFailed(error));
     }
+  }
+
+  /** One step with all that has changed, due or not. Resolves once it is in the store. */
+  async stepNow(): Promise<void> {
+    while (this.#stepping !== undefined || this.#suspended !== undefined) {
+      await this.#suspended;
+      await this.#stepping;
+    }
+    this.#step('now');
+    await this.#stepping;
   }
 
   /**
@@ -100,13 +112,18 @@ export class Runtime implements SessionActions {
     }
   }
 
+  /** While no step may begin. */
+  get suspended(): Promise<void> | undefined {
+    return this.#suspended;
+  }
+
   /** Resolves once all that has changed is in the store. */
   async settleSteps(): Promise<void> {
     for (;;) {
       await this.#suspended;
       await this.#stepping;
       if (this.#keeper === undefined || !this.core.stepDue(true)) return;
-      this.#step(true);
+      this.#step('changed');
     }
   }
 
@@ -212,7 +229,7 @@ export class Runtime implements SessionActions {
   wake(): void {
     if (this.#flushPlanned || (this.#connection === undefined && this.#keeper === undefined)) return;
     this.#flushPlanned = true;
-    process.nextTick(this.#flush);
+    queueMicrotask(this.#planFlush);
   }
 
   rearm(): void {
@@ -242,16 +259,20 @@ export class Runtime implements SessionActions {
     this.rearm();
   };
 
+  /** Behind all microtasks: what the continuations of promises send, settled in this tick, goes along. */
+  readonly #planFlush = (): void => process.nextTick(this.#flush);
+
   readonly #flush = (): void => {
     this.#flushPlanned = false;
-    if (this.#keeper !== undefined) this.#step(false);
+    if (this.#keeper !== undefined) this.#step('due');
     if (this.#connection !== undefined) this.#pump(this.#connection, this.#generation);
   };
 
-  #step(force: boolean): void {
+  /** @param when due: what must not wait; changed: whatever has changed; now: also where nothing has */
+  #step(when: 'due' | 'changed' | 'now'): void {
     const keeper = this.#keeper;
     if (keeper === undefined || this.#stepping !== undefined || this.#suspended !== undefined) return;
-    if (!this.core.stepDue(force)) return;
+    if (when !== 'now' && !this.core.stepDue(when === 'changed')) return;
     const step = this.core.takeStep();
     if (step === undefined) return;
     const { batch } = step;

@@ -50,7 +50,7 @@ export interface ServerOptions extends LimitOptions, TcpServerOptions {
   store?: SessionStore;
   /** Sessions at a time, those that wait for their client included. Default 10 000. */
   maxSessions?: number;
-  /** Connections at a time that have not finished their handshake. Default 256. */
+  /** Connections at a time that are in their handshake; more wait a moment for their turn, unread. Default 256. */
   maxUnauthenticated?: number;
   /** For tests: time and timers. Default: the system's. */
   clock?: Clock;

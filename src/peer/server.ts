@@ -4,6 +4,7 @@
 import type { ClockTimer } from '../clock.js';
 import { NyotaError } from '../errors.js';
 import { type AddressInfo, isLoopback, Listener, type SocketLike } from '../net/listener.js';
+import { WaitingLine } from '../net/waiting-line.js';
 import { invalidOption } from '../options.js';
 import { encodePrepared, prepare } from '../protocol/payload.js';
 import { Admission, type AdmissionHost, Refusal } from './admission.js';
@@ -24,7 +25,7 @@ export interface ServerStats {
   /** Sessions held, and how many of them have a connection. */
   readonly sessions: number;
   readonly connected: number;
-  /** Connections in their handshake. */
+  /** Connections in their handshake, and those that wait for their turn to begin it. */
   readonly unauthenticated: number;
   readonly sessionsStarted: number;
   readonly sessionsResumed: number;
@@ -33,6 +34,10 @@ export interface ServerStats {
   readonly refused: number;
 }
 
+/** So many times `maxUnauthenticated` connections may always wait for their turn. */
+const WAITING_FACTOR = 4;
+/** Which part of its deadline a handshake may wait for its turn. */
+const LONGEST_WAIT = 0.75;
 /** Draining sessions are closed over so long, so that their clients don't all come to the next server at once. */
 const SPREAD_PER_SESSION_MS = 1;
 /** How often a durable store is asked to end what nobody came back for. */
@@ -43,6 +48,7 @@ export class Server<C = AnyContract> implements AsyncDisposable {
   readonly #lifecycle = new LifecycleEmitter(this);
   readonly #listener: Listener;
   readonly #registry: Registry<C>;
+  readonly #line: WaitingLine;
   readonly #admissions = new Set<Admission>();
   readonly #admissionHost: AdmissionHost;
   readonly #onSession: OnSession<C> | undefined;
@@ -63,15 +69,22 @@ export class Server<C = AnyContract> implements AsyncDisposable {
       misbehaved: (error, remoteAddress) => this.#lifecycle.emit('clientError', error, { remoteAddress }),
     });
     this.#admissionHost = this.#hostAdmissions();
+    this.#line = this.#openLine();
     this.#listener = new Listener(
       { ...options, handshakeTimeoutMs: options.limits.handshakeTimeoutMs },
       {
-        socket: (socket, since) => this.#accept(socket, since),
+        arrived: (arrival) => {
+          // While it drains, a session's client may come back.
+          if (this.#state === 'closed') arrival.refuse(closingError());
+          else this.#line.arrive(arrival);
+        },
+        left: (arrival) => this.#line.leave(arrival),
+        socket: (socket, since, refusal) => this.#accept(socket, since, refusal),
         listening: () => this.#onListening(),
-        mayHandshake: () =>
-          this.#state === 'open' &&
-          this.#admissions.size + this.#listener.handshakes < this.#options.maxUnauthenticated,
-        refused: (error, remoteAddress) => this.#refused(error, remoteAddress),
+        refused: (error, remoteAddress) => {
+          this.#refused(error, remoteAddress);
+          this.#line.placeFreed(false);
+        },
         closed: () => this.#onClosed(),
         error: (error) => this.#lifecycle.emit('error', error),
       },
@@ -152,7 +165,7 @@ export class Server<C = AnyContract> implements AsyncDisposable {
     return {
       sessions: this.sessions.size,
       connected,
-      unauthenticated: this.#admissions.size + this.#listener.handshakes,
+      unauthenticated: this.#unfinished + this.#line.size,
       ...this.#registry.counts,
       refused: this.#refusedCount,
     };
@@ -172,6 +185,7 @@ export class Server<C = AnyContract> implements AsyncDisposable {
   destroy(): void {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
+    this.#line.clear();
     for (const admission of [...this.#admissions]) admission.destroy();
     for (const session of [...this.sessions.values()]) session.leave();
     this.#listener.destroySockets();
@@ -197,8 +211,7 @@ export class Server<C = AnyContract> implements AsyncDisposable {
     if (this.#state === 'closed') return;
     this.#state = 'draining';
     const { limits, clock } = this.#options;
-    for (const admission of [...this.#admissions]) admission.refuse(new Refusal(closingError()));
-    this.#listener.destroyHandshakes();
+    this.#refuseUnfinished();
     const sessions = [...this.sessions.values()];
     const spreadMs = Math.min(limits.drainTimeoutMs / 2, sessions.length * SPREAD_PER_SESSION_MS);
     for (const session of sessions) session.goAway(limits.drainTimeoutMs);
@@ -210,11 +223,15 @@ export class Server<C = AnyContract> implements AsyncDisposable {
         return session.finish(closingError(), slot);
       }),
     );
-    // Those that came back while the others drained.
-    while (this.sessions.size > 0) {
+    // Those that came back while the others drained, some of them from a slow store.
+    for (;;) {
+      const { admitting } = this.#registry;
+      if (admitting === undefined && this.sessions.size === 0) break;
+      await admitting;
       for (const session of [...this.sessions.values()]) await session.finish(closingError());
     }
     this.#state = 'closed';
+    this.#refuseUnfinished();
     await this.#stopListening();
     await this.#closeStore();
   }
@@ -223,6 +240,7 @@ export class Server<C = AnyContract> implements AsyncDisposable {
     if (this.#sweeper !== undefined) this.#options.clock.clearTimeout(this.#sweeper);
     this.#sweeper = undefined;
     try {
+      await this.#registry.ending;
       await this.#options.store.close();
     } catch (cause) {
       this.#lifecycle.emit(
@@ -260,17 +278,37 @@ export class Server<C = AnyContract> implements AsyncDisposable {
     });
   }
 
-  #accept(socket: SocketLike, since: number): void {
+  /** Connections in their handshake, that of TLS included. */
+  get #unfinished(): number {
+    return this.#admissions.size + this.#listener.handshakes;
+  }
+
+  #openLine(): WaitingLine {
+    const { clock, maxUnauthenticated, maxSessions, limits } = this.#options;
+    return new WaitingLine({
+      clock,
+      hasPlace: () => this.#unfinished < maxUnauthenticated,
+      // As many as would have a connection each if all sessions came back at once.
+      takesMore: (waiting) =>
+        waiting < WAITING_FACTOR * maxUnauthenticated ||
+        this.#listener.open <= maxSessions + maxUnauthenticated,
+      // Enough is left of the deadline for the handshake itself.
+      longestWaitMs: LONGEST_WAIT * limits.handshakeTimeoutMs,
+    });
+  }
+
+  #accept(socket: SocketLike, since: number, refusal: NyotaError | undefined): void {
     const admission = new Admission(this.#admissionHost, socket, since);
     this.#admissions.add(admission);
-    // While it drains, a session's client may come back.
-    if (this.#state === 'closed') {
-      admission.refuse(new Refusal(closingError()));
-    } else if (this.#admissions.size + this.#listener.handshakes > this.#options.maxUnauthenticated) {
-      admission.refuse(
-        new Refusal(new NyotaError('NYOTA_SERVER_BUSY', 'too many connections are in their handshake')),
-      );
-    }
+    // One whose TLS handshake ended while the server closed.
+    const error = refusal ?? (this.#state === 'closed' ? closingError() : undefined);
+    if (error !== undefined) admission.refuse(new Refusal(error));
+  }
+
+  #refuseUnfinished(): void {
+    this.#line.refuseAll(closingError());
+    for (const admission of [...this.#admissions]) admission.refuse(new Refusal(closingError()));
+    this.#listener.destroyHandshakes();
   }
 
   #begun(session: Session<C>, resumed: boolean): void {
@@ -322,7 +360,10 @@ export class Server<C = AnyContract> implements AsyncDisposable {
       unauthenticatedBytes: 0,
       admit: (connection, open, identity) => this.#registry.admit(connection, open, identity),
       refused: (error, remoteAddress) => this.#refused(error, remoteAddress),
-      finished: (admission) => this.#admissions.delete(admission),
+      finished: (admission, admitted) => {
+        this.#admissions.delete(admission);
+        this.#line.placeFreed(admitted);
+      },
     };
   }
 }

@@ -11,6 +11,7 @@ import type { Limits } from '../options.js';
 import { FrameType } from '../protocol/constants.js';
 import { encodeFrame } from '../protocol/frame-encoder.js';
 import { encodeGoaway, type WireLimits } from '../protocol/messages.js';
+import type { SessionCore } from '../session/session-core.js';
 import type { SessionStore, StoredSession } from '../stores/session-store.js';
 import type { AnyContract, StateOf, ToClient, ToServer } from './contract.js';
 import type { SessionEvents } from './lifecycle-events.js';
@@ -182,6 +183,11 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
     return true;
   }
 
+  /** For the server: while the fence is being raised. */
+  get renewing(): Promise<void> | undefined {
+    return this.runtime.suspended;
+  }
+
   /** For the server: the latest attempt of its client that was let in. */
   get attempt(): number {
     return this.#attempt;
@@ -215,8 +221,13 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
   }
 
   /** For the server: what a tombstone says of this session. */
-  get lastNumbers(): { received: number; sent: number } {
-    return { received: this.core.dispatcher.dispatchedSeq, sent: this.core.sender.outbox.lastSeq };
+  get lastNumbers(): { received: number; sent: number; exact: boolean } {
+    const { dispatcher, sender } = this.core;
+    return {
+      received: dispatcher.dispatchedSeq,
+      sent: sender.outbox.lastSeq,
+      exact: dispatcher.knowsDispatched,
+    };
   }
 
   /** For the server: its client is there. `welcome` is the first thing written. */
@@ -321,6 +332,8 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
     this.#stopExpiry();
     this.#origin.evicted(this as unknown as Session<never>);
     if (reason.code === 'NYOTA_STORE_FAILED') this.emitLifecycle('error', reason);
+    // What was taken in and not stored is nobody's any more: that is never silent.
+    else if (this.core.sender.outbox.unstored > 0) this.emitLifecycle('error', unstored(reason, this.core));
     this.runtime.close(reason);
     // Its end has armed the timer again.
     this.#stopExpiry();
@@ -350,4 +363,9 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
     this.emitLifecycle('close');
     this.quietChanged();
   }
+}
+
+function unstored(reason: NyotaError, { sender }: SessionCore): NyotaError {
+  const text = `${reason.message}; the last ${sender.outbox.unstored} messages and replies were not stored, and are lost`;
+  return new NyotaError(reason.code, text, { cause: reason });
 }

@@ -95,6 +95,11 @@ export class Dispatcher {
     return first === undefined ? this.#inbox.received : first.seq - 1;
   }
 
+  /** False after `restore`, until all has been dispatched again that a process before this one may have dispatched. */
+  get knowsDispatched(): boolean {
+    return this.#restoredAt === undefined && this.dispatchedSeq >= this.#redeliveredUpTo;
+  }
+
   /** True when no listener or handler runs and nothing is held. */
   get idle(): boolean {
     return this.#running === 0 && this.#held.length === 0;
@@ -152,18 +157,16 @@ export class Dispatcher {
   }
 
   get nextDeadline(): number {
-    let settleAt = Number.POSITIVE_INFINITY;
-    for (const [, { since }] of this.#inbox.unsettled()) {
-      settleAt = since + this.#limits.settleTimeoutMs;
-      break;
-    }
-    return Math.min(settleAt, this.#requests.nextDeadline);
+    return Math.min(this.#inbox.oldestSince + this.#limits.settleTimeoutMs, this.#requests.nextDeadline);
   }
 
   tick(now: number): void {
     this.#requests.expire(now);
-    for (const [seq, { since, event }] of this.#inbox.unsettled()) {
+    const inbox = this.#inbox;
+    if (inbox.oldestSince + this.#limits.settleTimeoutMs > now) return;
+    for (const [seq, { since, event }] of inbox.unsettled()) {
       if (since + this.#limits.settleTimeoutMs > now) break;
+      if (!inbox.isOpen(seq)) continue; // settled by what one before it brought
       if (event !== undefined) {
         this.#actions.report(
           new NyotaError(
@@ -172,7 +175,7 @@ export class Dispatcher {
           ),
         );
       }
-      this.#settled(this.#inbox, seq);
+      this.#settled(inbox, seq);
     }
   }
 

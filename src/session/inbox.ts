@@ -9,6 +9,7 @@
  *                     ^
  *                  ackable: the contiguous settled prefix
  */
+import { IdMap } from './id-map.js';
 import type { Range } from './persisted.js';
 
 /** An ack goes out after this many settled frames, so many bytes, or so long, whichever comes first. */
@@ -38,8 +39,10 @@ export class Inbox {
   /** Numbers above `received` that a process before this one has settled. */
   #beyond: readonly Range[] = [];
   #changed = false;
-  /** What is not settled, by number; a Map keeps the rising order. Made when first needed. */
-  #open: Map<number, Unsettled> | undefined;
+  /** What is not settled, by number. Made when first needed. */
+  #open: IdMap<Unsettled> | undefined;
+  /** All before this number are settled. A lower bound: `#firstOpen` moves it on. */
+  #openFrom = 0;
 
   /** The highest number received; all before it have been received too. */
   get received(): number {
@@ -53,9 +56,7 @@ export class Inbox {
 
   /** The end of the contiguous settled prefix. */
   get settled(): number {
-    if (this.#open === undefined || this.#open.size === 0) return this.#received;
-    for (const seq of this.#open.keys()) return seq - 1;
-    return this.#received;
+    return (this.#firstOpen() ?? this.#received + 1) - 1;
   }
 
   get ackSent(): number {
@@ -77,8 +78,13 @@ export class Inbox {
 
   /** A frame that was accepted is not settled yet. Called again when its handling begins. */
   open(seq: number, since: number, event: string | undefined): void {
-    this.#open ??= new Map();
+    this.#open ??= new IdMap();
+    if (this.#open.size === 0 || seq < this.#openFrom) this.#openFrom = seq;
     this.#open.set(seq, { since, event });
+  }
+
+  isOpen(seq: number): boolean {
+    return this.#open?.get(seq) !== undefined;
   }
 
   /** True if it was open. */
@@ -89,9 +95,17 @@ export class Inbox {
     return true;
   }
 
-  /** The open ones, oldest number first. */
-  unsettled(): Iterable<[seq: number, unsettled: Unsettled]> {
-    return this.#open ?? [];
+  /** The open ones, oldest number first, as they are now. Sorts. */
+  unsettled(): ReadonlyArray<[seq: number, unsettled: Unsettled]> {
+    return this.#open?.entries() ?? [];
+  }
+
+  /** Since when the oldest of the open ones is handled; Infinity where there is none, or it has not begun. */
+  get oldestSince(): number {
+    const first = this.#firstOpen();
+    return first === undefined
+      ? Number.POSITIVE_INFINITY
+      : (this.#open?.get(first)?.since ?? Number.POSITIVE_INFINITY);
   }
 
   /** An ack would say something: new, or asked for again. */
@@ -148,7 +162,7 @@ export class Inbox {
     const { settled } = this;
     const beyond: Range[] = [];
     let from = settled + 1;
-    for (const seq of this.#open?.keys() ?? []) {
+    for (const [seq] of this.unsettled()) {
       if (seq > from) beyond.push([from, seq - 1]);
       from = seq + 1;
     }
@@ -183,5 +197,12 @@ export class Inbox {
     // What has settled since the last commit is not told by this ack: it stays due.
     if (ackable === this.settled) this.#ackDueAt = Number.POSITIVE_INFINITY;
     return ackable;
+  }
+
+  #firstOpen(): number | undefined {
+    const open = this.#open;
+    if (open === undefined || open.size === 0) return undefined;
+    while (open.get(this.#openFrom) === undefined) this.#openFrom++;
+    return this.#openFrom;
   }
 }

@@ -3,6 +3,7 @@
  * asks for it: most never do, and it costs more than the rest of a request.
  */
 import { NyotaError } from '../errors.js';
+import { IdMap } from './id-map.js';
 
 /** One running handler. */
 export class RunningRequest {
@@ -43,7 +44,7 @@ export class RunningRequest {
 }
 
 export class IncomingRequests {
-  readonly #running = new Map<number, RunningRequest>();
+  readonly #running = new IdMap<RunningRequest>();
   #nextDeadline = Number.POSITIVE_INFINITY;
 
   get size(): number {
@@ -77,8 +78,9 @@ export class IncomingRequests {
   expire(now: number): void {
     if (now < this.#nextDeadline) return;
     let next = Number.POSITIVE_INFINITY;
-    for (const request of this.#running.values()) {
+    for (const [, request] of this.#running.entries()) {
       if (request.deadline > now) next = Math.min(next, request.deadline);
+      else if (this.#running.get(request.id) !== request) continue; // finished by the abort of one before it
       else request.abort(new NyotaError('NYOTA_TIMEOUT', 'the deadline of this request has passed'));
     }
     this.#nextDeadline = next;
@@ -86,8 +88,8 @@ export class IncomingRequests {
 
   /** The session is over: no reply can be sent any more. */
   abandon(reason: NyotaError): void {
-    const all = [...this.#running.values()];
+    const all = this.#running.entries();
     this.#running.clear();
-    for (const request of all) request.abort(reason);
+    for (const [, request] of all) request.abort(reason);
   }
 }

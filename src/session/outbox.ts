@@ -51,6 +51,8 @@ export class Outbox {
   #attachBytes = 0;
   /** No frame behind it is handed out: with a durable store, what is not committed. */
   #releasedSeq = Number.POSITIVE_INFINITY;
+  /** While it is shut: what is released behind the door. */
+  #shutAt: number | undefined;
   /** Where the frames begin that `takeUncommitted` has not handed out. */
   #journalSegment: Segment | undefined;
   #journalOffset = 0;
@@ -252,7 +254,24 @@ export class Outbox {
 
   /** All up to `seq` may be handed out. */
   release(seq: number): void {
-    this.#releasedSeq = Math.max(this.#releasedSeq, seq);
+    if (this.#shutAt === undefined) this.#releasedSeq = Math.max(this.#releasedSeq, seq);
+    else this.#shutAt = Math.max(this.#shutAt, seq);
+  }
+
+  /** Hands out nothing at all until `open`, whatever is released meanwhile. */
+  shut(): void {
+    this.#shutAt ??= this.#releasedSeq;
+    this.#releasedSeq = 0;
+  }
+
+  open(): void {
+    if (this.#shutAt !== undefined) this.#releasedSeq = this.#shutAt;
+    this.#shutAt = undefined;
+  }
+
+  /** Frames that were taken in and that no store has: with their process they are lost. */
+  get unstored(): number {
+    return Math.max(0, this.lastSeq - this.#releasedSeq);
   }
 
   /** Bytes behind the cursor that may be handed out now. */
@@ -348,6 +367,7 @@ export class Outbox {
     this.#journalSeq = 1;
     this.#journalSegment = undefined;
     this.#journalOffset = 0;
+    this.open();
     if (this.#releasedSeq !== Number.POSITIVE_INFINITY) this.#releasedSeq = 0;
     this.#reset();
   }

@@ -3,6 +3,7 @@
  * the end of the session. Pure: time is handed in.
  */
 import type { NyotaError } from '../errors.js';
+import { IdMap } from './id-map.js';
 
 export interface PendingRequest {
   readonly id: number;
@@ -14,7 +15,7 @@ export interface PendingRequest {
 }
 
 export class OutgoingRequests {
-  readonly #pending = new Map<number, PendingRequest>();
+  readonly #pending = new IdMap<PendingRequest>();
   #lastId = 0;
   /** No deadline lies before this. A lower bound: it is made exact when it is reached. */
   #nextDeadline = Number.POSITIVE_INFINITY;
@@ -50,7 +51,7 @@ export class OutgoingRequests {
 
   /** The one that a frame belongs to. Looks at all: for rare occasions. */
   find(seq: number): PendingRequest | undefined {
-    for (const request of this.#pending.values()) if (request.seq === seq) return request;
+    for (const [, request] of this.#pending.entries()) if (request.seq === seq) return request;
     return undefined;
   }
 
@@ -59,7 +60,7 @@ export class OutgoingRequests {
     if (now < this.#nextDeadline) return [];
     const expired: PendingRequest[] = [];
     let next = Number.POSITIVE_INFINITY;
-    for (const request of this.#pending.values()) {
+    for (const [, request] of this.#pending.entries()) {
       if (request.deadline <= now) expired.push(request);
       else next = Math.min(next, request.deadline);
     }
@@ -70,13 +71,13 @@ export class OutgoingRequests {
 
   /** The frames of those that wait. */
   seqs(): Set<number> {
-    return new Set([...this.#pending.values()].map(({ seq }) => seq));
+    return new Set(this.#pending.entries().map(([, { seq }]) => seq));
   }
 
   /** After the outbox began again: those that went along have new numbers; the others fail, once the result is called. */
   renumber(numbers: ReadonlyMap<number, number>, error: NyotaError): () => void {
     const over: PendingRequest[] = [];
-    for (const request of this.#pending.values()) {
+    for (const [, request] of this.#pending.entries()) {
       const seq = numbers.get(request.seq);
       if (seq !== undefined) request.seq = seq;
       else over.push(request);
@@ -88,8 +89,8 @@ export class OutgoingRequests {
   }
 
   fail(error: NyotaError): void {
-    const all = [...this.#pending.values()];
+    const all = this.#pending.entries();
     this.#pending.clear();
-    for (const request of all) request.settle(error);
+    for (const [, request] of all) request.settle(error);
   }
 }

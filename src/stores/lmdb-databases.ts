@@ -2,12 +2,13 @@
  * Opens the folder of an LMDB store, and refuses what is not one: a folder of something else, of a newer version, or one that
  * can't be read. The only file that knows the `lmdb` package, which it asks for when a store is first used.
  */
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, realpathSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { join, resolve } from 'node:path';
-import type { Database, Key, RootDatabase } from 'lmdb';
+import type { Database, Key, RootDatabase, RootDatabaseOptionsWithPath } from 'lmdb';
 import { NyotaError } from '../errors.js';
-import { refuseBrokenFile } from './lmdb-file.js';
+import { storeFailed } from './lmdb-errors.js';
+import { prepareFiles } from './lmdb-file.js';
+import { CommitQueue } from './lmdb-queue.js';
 import type { EntryRow, SessionRow, TombstoneRow } from './lmdb-rows.js';
 
 export const FORMAT = 1;
@@ -17,6 +18,8 @@ const NAMES: ReadonlySet<string> = new Set(['meta', 'sessions', 'entries', 'fram
 const FOLDER_MODE = 0o700;
 const FILE_MODE = 0o600;
 
+type LmdbPackage = typeof import('lmdb');
+
 export interface Databases {
   readonly env: RootDatabase;
   readonly sessions: Database<SessionRow, string>;
@@ -24,6 +27,8 @@ export interface Databases {
   readonly frames: Database<Buffer, Key[]>;
   readonly tombstones: Database<TombstoneRow, string>;
   readonly owners: Database<number, string>;
+  /** By which all is written. */
+  readonly queue: CommitQueue;
 }
 
 /** An environment may be opened once in a process: stores on one folder share it. */
@@ -31,104 +36,110 @@ const opened = new Map<string, { databases: Databases; users: number }>();
 
 /** @throws NyotaError `NYOTA_STORE_FAILED` that names the folder and what is wrong with it */
 export function openDatabases(path: string): Databases {
-  const folder = resolve(path);
+  const { open } = loadPackage();
+  const folder = makeFolder(path);
   const shared = opened.get(folder);
   if (shared !== undefined) {
     shared.users++;
     return shared.databases;
   }
-  const databases = openFolder(folder);
+  const databases = openFolder(path, folder, open);
   opened.set(folder, { databases, users: 1 });
   return databases;
 }
 
-/** Its last user closes the environment. */
+/** What was asked for is done first. Its last user closes the environment. */
 export async function closeDatabases(databases: Databases): Promise<void> {
-  for (const [folder, shared] of opened) {
-    if (shared.databases !== databases) continue;
-    if (--shared.users > 0) return;
-    opened.delete(folder);
-    await databases.env.close();
+  const place = [...opened].find(([, shared]) => shared.databases === databases);
+  if (place === undefined) return;
+  const [folder, shared] = place;
+  shared.users--;
+  await databases.queue.whenIdle();
+  // Another one may have come, or have closed it, meanwhile.
+  if (shared.users > 0 || opened.get(folder) !== shared) return;
+  opened.delete(folder);
+  await databases.env.close();
+}
+
+/** Its path without links: an environment must not be opened twice. */
+function makeFolder(path: string): string {
+  try {
+    mkdirSync(path, { recursive: true, mode: FOLDER_MODE });
+    return realpathSync(path);
+  } catch (cause) {
+    throw storeFailed(path, 'can not be opened', cause);
   }
 }
 
-function openFolder(path: string): Databases {
-  const { open } = loadPackage();
-  refuseBrokenFile(join(path, 'data.mdb'), (text) => storeFailed(path, text));
-  let env: RootDatabase;
+function openFolder(path: string, folder: string, open: LmdbPackage['open']): Databases {
+  let env: RootDatabase | undefined;
   try {
-    mkdirSync(path, { recursive: true, mode: FOLDER_MODE });
-    const options = {
-      path,
+    prepareFiles(folder, (text) => storeFailed(path, text));
+    env = open({
+      path: folder,
       noSubdir: false,
       maxDbs: DATABASES,
       permissionsMode: FILE_MODE,
       // With it a step would be answered before it is on disk.
       overlappingSync: false,
+      // The queue makes the groups; and what lmdb waits for by itself would be rejected with nobody to hear it.
+      eventTurnBatching: false,
       cache: false,
-    };
-    env = open(options);
-  } catch (cause) {
-    throw storeFailed(
-      path,
-      'can not be opened: is it the folder of a nyota store, and may it be written?',
-      cause,
-    );
-  }
-  try {
+    } as RootDatabaseOptionsWithPath);
     checkFormat(path, env);
-  } catch (error) {
-    void env.close();
-    throw error;
+    const databases: Databases = {
+      env,
+      sessions: env.openDB({ name: 'sessions' }),
+      entries: env.openDB({ name: 'entries' }),
+      frames: env.openDB({ name: 'frames', encoding: 'binary' }),
+      tombstones: env.openDB({ name: 'tombstones' }),
+      owners: env.openDB({ name: 'owners' }),
+      queue: new CommitQueue(path, () => databases),
+    };
+    return databases;
+  } catch (cause) {
+    void env?.close();
+    throw storeFailed(path, 'can not be opened', cause);
   }
-  return {
-    env,
-    sessions: env.openDB({ name: 'sessions' }),
-    entries: env.openDB({ name: 'entries' }),
-    frames: env.openDB({ name: 'frames', encoding: 'binary' }),
-    tombstones: env.openDB({ name: 'tombstones' }),
-    owners: env.openDB({ name: 'owners' }),
-  };
 }
 
 /** Refuses what is not ours, before anything is made in it. Several processes may begin an empty folder at the same time. */
 function checkFormat(path: string, env: RootDatabase): void {
-  for (const name of env.getKeys()) {
-    if (!NAMES.has(String(name))) {
-      throw storeFailed(
-        path,
-        'holds an LMDB database that is no nyota store: give the store a folder of its own',
-      );
-    }
-  }
+  const names = (): string[] => [...env.getKeys()].map(String);
+  if (names().some((name) => !NAMES.has(name))) throw foreign(path);
   const meta = env.openDB<number, string>({ name: 'meta' });
   const format = env.transactionSync(() => {
     const found = meta.get('format');
-    if (found === undefined) meta.putSync('format', FORMAT);
-    return found ?? FORMAT;
+    if (found !== undefined) return found;
+    // It is the first thing that is written.
+    if (names().length > 1 || meta.getKeysCount() > 0) throw foreign(path);
+    meta.putSync('format', FORMAT);
+    return FORMAT;
   });
   if (format !== FORMAT) {
     throw storeFailed(
       path,
-      `has the format ${format}, and this version of nyota reads format ${FORMAT}: use a version that knows it`,
+      `has the format ${format}, and this version of nyota reads format ${FORMAT}: use the version that wrote it, or name another folder`,
     );
   }
 }
 
-export function storeFailed(path: string, text: string, cause?: unknown): NyotaError {
-  if (cause instanceof NyotaError) return cause;
-  const why = cause instanceof Error ? ` (${cause.message})` : '';
-  return new NyotaError('NYOTA_STORE_FAILED', `the store in '${path}' ${text}${why}`, { cause });
+function foreign(path: string): NyotaError {
+  return storeFailed(
+    path,
+    'holds an LMDB database that is no nyota store: give the store a folder of its own',
+  );
 }
 
-function loadPackage(): typeof import('lmdb') {
+function loadPackage(): LmdbPackage {
   try {
-    return createRequire(import.meta.url)('lmdb') as typeof import('lmdb');
+    return createRequire(import.meta.url)('lmdb') as LmdbPackage;
   } catch (cause) {
-    throw new NyotaError(
-      'NYOTA_STORE_FAILED',
-      "nyota/stores/lmdb needs the package 'lmdb': npm install lmdb",
-      { cause },
-    );
+    const { code, message } = cause as { code?: unknown; message?: unknown };
+    const text =
+      code === 'MODULE_NOT_FOUND'
+        ? "needs the package 'lmdb', which is not installed: npm install lmdb"
+        : `can't load the package 'lmdb', install it again: npm install lmdb (${String(message)})`;
+    throw new NyotaError('NYOTA_STORE_FAILED', `nyota/stores/lmdb ${text}`, { cause });
   }
 }

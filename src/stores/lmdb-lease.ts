@@ -18,10 +18,11 @@ export class OwnerLease {
     this.#owner = owner;
   }
 
-  start(db: Databases): void {
+  /** @param write has something written in a transaction */
+  start(write: (run: (db: Databases) => void) => Promise<void>): void {
     const beat = (): void => {
       // Where it can't be written, the store's own steps tell of it.
-      db.owners.put(this.#owner, Date.now()).catch(() => {});
+      write((db) => void db.owners.put(this.#owner, Date.now())).catch(() => {});
     };
     beat();
     this.#timer = setInterval(beat, BEAT_MS);
@@ -42,7 +43,7 @@ export class OwnerLease {
   }
 
   forgetDead(db: Databases): void {
-    for (const { key, value } of db.owners.getRange()) {
+    for (const { key, value } of [...db.owners.getRange()]) {
       if (value + FORGET_AFTER_MS < Date.now()) db.owners.remove(key);
     }
   }

@@ -27,6 +27,8 @@ export interface TombstoneRow {
   readonly sent: number;
   readonly exact: boolean;
   readonly until: number;
+  /** The last one of the session. */
+  readonly fence: number;
 }
 
 /** By time: an id that is used again after its end must not know the fences of its first life. */
@@ -34,13 +36,24 @@ export function firstFence(now: number): number {
   return Math.floor(now);
 }
 
-export function toRow(record: SessionRecord, owner: string, now: number, attempt: number): SessionRow {
+/** Above those of the id's earlier life, where it is known. */
+export function newFence(now: number, before: TombstoneRow | undefined): number {
+  return Math.max(firstFence(now), (before?.fence ?? 0) + 1);
+}
+
+export function toRow(
+  record: SessionRecord,
+  owner: string,
+  now: number,
+  fence: number,
+  attempt: number,
+): SessionRow {
   const { credential, identity, resumeWindowMs } = record;
   return {
     credential,
     identity,
     resumeWindowMs,
-    fence: firstFence(now),
+    fence,
     attempt,
     inbound: { settled: 0, beyond: [] },
     revision: 0,
@@ -50,5 +63,19 @@ export function toRow(record: SessionRecord, owner: string, now: number, attempt
     detachedAt: now,
     established: false,
     owner,
+  };
+}
+
+/** The first row of the session that follows one of the same owner. */
+export function anew(row: SessionRow, credential: Uint8Array): SessionRow {
+  return {
+    ...row,
+    credential,
+    inbound: { settled: 0, beyond: [] },
+    revision: 0,
+    trimmed: 0,
+    lastSeq: 0,
+    resolvedSeq: 0,
+    established: false,
   };
 }

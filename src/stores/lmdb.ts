@@ -14,9 +14,12 @@
  */
 import { randomUUID } from 'node:crypto';
 import { NyotaError } from '../errors.js';
-import { closeDatabases, type Databases, openDatabases, storeFailed } from './lmdb-databases.js';
+import { closeDatabases, type Databases, openDatabases } from './lmdb-databases.js';
+import { storeFailed } from './lmdb-errors.js';
 import { OwnerLease } from './lmdb-lease.js';
-import { firstFence, type SessionRow, toRow } from './lmdb-rows.js';
+import type { Step } from './lmdb-queue.js';
+import { anew, firstFence, newFence, type SessionRow, toRow } from './lmdb-rows.js';
+import { LmdbSpace, rowBytes } from './lmdb-space.js';
 import {
   type SessionBatch,
   type SessionRecord,
@@ -29,9 +32,26 @@ import {
 } from './session-store.js';
 
 export interface LmdbStoreOptions {
-  /** The folder. Made where it is missing. */
+  /** The folder. Made where it is missing. It belongs to the store alone. */
   path: string;
+  /**
+   * What the sessions may take, in bytes, about: a step that does not fit is refused with `NYOTA_STORE_FAILED`, which ends the
+   * session's stay in this process; the session itself waits in the store. At least 1 MiB. Default 16 GiB.
+   */
+  maxBytes?: number;
 }
+
+const OPTION_NAMES: readonly string[] = ['path', 'maxBytes'] satisfies (keyof LmdbStoreOptions)[];
+const DEFAULT_MAX_BYTES = 16 * 2 ** 30;
+const MIN_MAX_BYTES = 2 ** 20;
+/** Half of a key of LMDB. The rest is for the key of an entry. */
+const MAX_ID_BYTES = 1_024;
+/** A row of `sessions` without its record. */
+const ROW_BYTES = 512;
+/** A value above it may have pages of its own, be the key as long as it may. */
+const MAYBE_ELSEWHERE_BYTES = 900;
+/** Beyond so many it is quicker to ask which frames there are than to remove each number. */
+const TRIM_ONE_BY_ONE = 1_000;
 
 /** Sessions that `sweep` looks at in one go before it lets others have a turn. */
 const SWEEP_BATCH = 500;
@@ -46,27 +66,32 @@ export function lmdbStore(options: LmdbStoreOptions): SessionStore {
 
 class LmdbStore implements SessionStore {
   readonly durable = true;
-  readonly #options: LmdbStoreOptions;
+  readonly #path: string;
+  readonly #space: LmdbSpace;
   readonly #owner = randomUUID();
   readonly #lease: OwnerLease;
   /** Opened when first needed, and again after `close`. */
   #open: Databases | undefined;
 
   constructor(options: LmdbStoreOptions) {
-    const { path } = options ?? {};
-    if (typeof path !== 'string' || path === '') {
-      throw new NyotaError('NYOTA_INVALID_OPTION', "option 'path' of lmdbStore takes the path of a folder");
-    }
-    this.#options = options;
+    const { path, maxBytes } = readOptions(options);
+    this.#path = path;
+    this.#space = new LmdbSpace(path, maxBytes);
     this.#lease = new OwnerLease(this.#owner);
   }
 
   create(record: SessionRecord, now: number, attempt = 0): Promise<number> {
-    return this.#write((db) => {
+    if (record.id === '' || Buffer.byteLength(record.id) > MAX_ID_BYTES) {
+      const text = `takes ids of 1 to ${MAX_ID_BYTES} bytes, not one of ${Buffer.byteLength(record.id)}`;
+      return Promise.reject(storeFailed(this.#path, text));
+    }
+    const bytes = ROW_BYTES + rowBytes(record.credential.length + record.identity.length);
+    return this.#write({ bytes }, (db) => {
       if (db.sessions.get(record.id) !== undefined) {
         return new NyotaError('NYOTA_STORE_FAILED', `there is a session ${record.id} in the store already`);
       }
-      const row = toRow(record, this.#owner, now, attempt);
+      const fence = newFence(now, db.tombstones.get(record.id));
+      const row = toRow(record, this.#owner, now, fence, attempt);
       db.sessions.put(record.id, row);
       return row.fence;
     });
@@ -86,13 +111,7 @@ class LmdbStore implements SessionStore {
           bytes: Buffer.from(bytes),
         });
       }
-      const outbound: StoredFrame[] = [];
-      for (const { key, value } of db.frames.getRange({
-        start: [id, row.trimmed + 1],
-        end: [id, AFTER_ALL],
-      })) {
-        outbound.push({ seq: key[1] as number, frame: Buffer.from(value) });
-      }
+      const outbound = this.#frames(db, id, row);
       const { owner, credential, identity, resumeWindowMs, ...numbers } = row;
       const record = {
         id,
@@ -105,7 +124,7 @@ class LmdbStore implements SessionStore {
   }
 
   attach(id: string, fence: number, now: number, attempt?: number): Promise<number | undefined> {
-    return this.#write((db) => {
+    return this.#write({}, (db) => {
       const row = db.sessions.get(id);
       if (row === undefined || row.fence !== fence) return undefined;
       const raised = Math.max(fence + 1, firstFence(now));
@@ -121,20 +140,24 @@ class LmdbStore implements SessionStore {
   }
 
   commit(id: string, fence: number, batch: SessionBatch): Promise<void> {
-    return this.#write((db) => {
-      const row = db.sessions.get(id);
-      if (row === undefined || row.fence !== fence) {
+    return this.#write({ of: { id, fence }, bytes: bytesOf(batch) }, (db) => {
+      const kept = db.sessions.get(id);
+      if (kept === undefined || kept.fence !== fence) {
         return new NyotaError('NYOTA_TAKEN_OVER', `another process owns the session ${id} by now`);
       }
+      const { credential } = batch;
+      if (credential !== undefined) forget(db, id);
+      const row = credential === undefined ? kept : anew(kept, credential);
       for (const { key, bytes, revision, expiresAt } of batch.entries ?? []) {
         if (bytes === undefined) db.entries.remove([id, key]);
         else db.entries.put([id, key], [revision, expiresAt ?? null, bytes]);
       }
-      const trimmed = Math.max(row.trimmed, batch.trim ?? 0);
+      const { trim = 0 } = batch;
+      const trimmed = trim > row.trimmed ? trim : row.trimmed;
       for (const { seq, frame } of batch.outbound ?? []) {
         if (seq > trimmed) db.frames.put([id, seq], frame);
       }
-      for (let seq = row.trimmed + 1; seq <= trimmed; seq++) db.frames.remove([id, seq]);
+      trimFrames(db, id, row.trimmed + 1, trimmed);
       db.sessions.put(id, {
         ...row,
         trimmed,
@@ -150,12 +173,13 @@ class LmdbStore implements SessionStore {
   }
 
   end(id: string, fence: number, tombstone: Tombstone, now: number): Promise<void> {
-    return this.#write((db) => {
+    return this.#write({}, (db) => {
       const row = db.sessions.get(id);
       if (row !== undefined && row.fence !== fence) return undefined;
       forget(db, id);
       const { code, received, sent, exact = false } = tombstone;
-      db.tombstones.put(id, { code, received, sent, exact, until: now + TOMBSTONE_MS });
+      const last = Math.max(fence, db.tombstones.get(id)?.fence ?? 0);
+      db.tombstones.put(id, { code, received, sent, exact, until: now + TOMBSTONE_MS, fence: last });
       return undefined;
     });
   }
@@ -173,7 +197,7 @@ class LmdbStore implements SessionStore {
     const over = this.#read((db) => [...this.#lease.expired(db, now)]);
     let ended = 0;
     for (let i = 0; i < over.length; i += SWEEP_BATCH) {
-      ended += await this.#write((db) => {
+      ended += await this.#write({}, (db) => {
         let count = 0;
         for (const { id, fence } of over.slice(i, i + SWEEP_BATCH)) {
           const row = db.sessions.get(id);
@@ -186,18 +210,21 @@ class LmdbStore implements SessionStore {
             sent: row.lastSeq,
             exact: false,
             until: now + TOMBSTONE_MS,
+            fence,
           });
           count++;
         }
         return count;
       });
     }
-    await this.#write((db) => {
-      for (const { key, value } of db.tombstones.getRange())
+    await this.#write({}, (db) => {
+      // Lists: a cursor would stumble over what is removed under it.
+      for (const { key, value } of [...db.tombstones.getRange()])
         if (value.until <= now) db.tombstones.remove(key);
       this.#lease.forgetDead(db);
       return undefined;
     });
+    this.#read((db) => db.queue.forgive((id, fence) => db.sessions.get(id)?.fence !== fence));
     return ended;
   }
 
@@ -209,50 +236,104 @@ class LmdbStore implements SessionStore {
     try {
       await closeDatabases(open);
     } catch (cause) {
-      throw storeFailed(this.#options.path, 'can not be closed', cause);
+      throw storeFailed(this.#path, 'can not be closed', cause);
     }
   }
 
   #databases(): Databases {
     if (this.#open === undefined) {
-      this.#open = openDatabases(this.#options.path);
-      this.#lease.start(this.#open);
+      this.#open = openDatabases(this.#path);
+      this.#lease.start((beat) => this.#write({}, beat));
     }
     return this.#open;
+  }
+
+  #frames(db: Databases, id: string, { trimmed, lastSeq }: SessionRow): StoredFrame[] {
+    const frames: StoredFrame[] = [];
+    for (const { key, value } of db.frames.getRange({ start: [id, trimmed + 1], end: [id, AFTER_ALL] })) {
+      frames.push({ seq: key[1] as number, frame: Buffer.from(value) });
+    }
+    // A hole would be a message that is lost without a word.
+    const whole = frames.every(({ seq, frame }, i) => seq === trimmed + 1 + i && !isBlank(frame));
+    if (!whole || trimmed + frames.length < lastSeq) {
+      throw storeFailed(this.#path, `is damaged: frames of the session ${id} are gone. Put a copy back`);
+    }
+    return frames;
   }
 
   #read<T>(fn: (db: Databases) => T): T {
     const db = this.#databases();
     try {
+      // Not what an earlier read of this turn has seen: another process may have written since.
+      db.env.resetReadTxn();
       return fn(db);
     } catch (cause) {
-      throw storeFailed(this.#options.path, 'can not be read', cause);
+      throw storeFailed(this.#path, 'can not be read', cause);
     }
   }
 
-  /**
-   * One step of a transaction, which it shares with others. It must not throw behind its first write: an error that it
-   * returns is a refusal, with nothing written. Answers when the transaction is on disk.
-   */
-  async #write<T>(step: (db: Databases) => T | NyotaError): Promise<T> {
-    const db = this.#databases();
-    let result: T | NyotaError;
-    try {
-      result = (await db.env.transaction(() => step(db))) as T | NyotaError;
-    } catch (cause) {
-      throw storeFailed(this.#options.path, 'can not be written to', cause);
-    }
-    if (result instanceof NyotaError) throw result;
-    return result;
+  /** One step of a transaction, which it shares with others. Answers when it is on disk. */
+  async #write<T>(
+    about: Partial<Pick<Step<T>, 'of' | 'bytes'>>,
+    run: (db: Databases) => T | NyotaError,
+  ): Promise<T> {
+    return await this.#databases().queue.run({ bytes: 0, ...about, space: this.#space, run });
   }
+}
+
+/** What a batch adds to the file, about. What can't be written is found out where it is written. */
+function bytesOf({ entries = [], outbound = [] }: SessionBatch): number {
+  let bytes = 0;
+  for (const { bytes: value, key } of entries)
+    if (value !== undefined) bytes += rowBytes(value.length) + key.length;
+  for (const { frame } of outbound as readonly Partial<StoredFrame>[]) bytes += rowBytes(frame?.length ?? 0);
+  return bytes;
+}
+
+function trimFrames(db: Databases, id: string, from: number, to: number): void {
+  if (to - from < TRIM_ONE_BY_ONE) {
+    for (let seq = from; seq <= to; seq++) db.frames.remove([id, seq]);
+    return;
+  }
+  // Numbers that never were are none of its business: there may be any number of them.
+  const range = { start: [id, from], end: [id, to], inclusiveEnd: true };
+  for (const key of [...db.frames.getKeys(range)]) db.frames.remove(key);
+}
+
+/** What is read where the file was cut off: such values have pages of their own, which LMDB does not look at. */
+function isBlank(frame: Buffer): boolean {
+  return frame.length > MAYBE_ELSEWHERE_BYTES && frame.readUInt32BE(0) === 0;
+}
+
+function readOptions(options: LmdbStoreOptions): Required<LmdbStoreOptions> {
+  if (typeof options !== 'object' || options === null) throw invalid('options', '{ path }');
+  for (const name of Object.keys(options)) {
+    if (!OPTION_NAMES.includes(name)) {
+      throw new NyotaError('NYOTA_INVALID_OPTION', `lmdbStore has no option '${name}'`);
+    }
+  }
+  const { path, maxBytes = DEFAULT_MAX_BYTES } = options;
+  if (typeof path !== 'string' || path === '' || path.includes('\0')) {
+    throw invalid("option 'path'", 'the path of a folder');
+  }
+  if (!Number.isSafeInteger(maxBytes) || maxBytes < MIN_MAX_BYTES) {
+    throw invalid("option 'maxBytes'", `a whole number of at least ${MIN_MAX_BYTES} (bytes)`);
+  }
+  return { path, maxBytes };
+}
+
+function invalid(what: string, takes: string): NyotaError {
+  return new NyotaError('NYOTA_INVALID_OPTION', `${what} of lmdbStore takes ${takes}`);
 }
 
 /** Sorts behind every key and number, by lmdb's order of types. */
 const AFTER_ALL = Buffer.from([0xff]);
 
 function forget(db: Databases, id: string): void {
-  for (const key of db.entries.getKeys({ start: [id], end: [id, AFTER_ALL] })) db.entries.remove(key);
-  for (const key of db.frames.getKeys({ start: [id], end: [id, AFTER_ALL] })) db.frames.remove(key);
+  // Lists: a cursor would stumble over what is removed under it.
+  const all = { start: [id], end: [id, AFTER_ALL] };
+  for (const key of [...db.entries.getKeys(all)]) db.entries.remove(key);
+  for (const key of [...db.frames.getKeys(all)]) db.frames.remove(key);
   db.sessions.remove(id);
 }
 

@@ -39,6 +39,11 @@ export interface SessionBatch extends CoreBatch {
   readonly detachedAt?: number | null;
   /** A client's: whether the server has welcomed the session. */
   readonly established?: boolean;
+  /**
+   * A client's: its session is over, and another begins under this credential. What was kept of the old one is forgotten but for
+   * the fence and the attempt, before the rest of this step takes effect.
+   */
+  readonly credential?: Buffer;
 }
 
 /** All that is known of a session. */
@@ -88,7 +93,11 @@ export interface SessionStore {
    * @param attempt kept in place of the one before. Default: that one
    */
   attach(id: string, fence: number, now: number, attempt?: number): Awaitable<number | undefined>;
-  /** One atomic step. Steps of a session take effect in the order of the calls. Rejects with `NYOTA_TAKEN_OVER` for an old fence; nothing is changed then. */
+  /**
+   * One atomic step. Steps of a session take effect in the order of the calls. What is handed over is read until the answer, and
+   * not kept. Rejects with `NYOTA_TAKEN_OVER` for an old fence, and with `NYOTA_STORE_FAILED` where it can't be kept; nothing is
+   * changed then. Behind a step that failed no later one with that fence takes effect: it was made on top of it.
+   */
   commit(id: string, fence: number, batch: SessionBatch): Awaitable<void>;
   /** The session is over: forgets it and keeps the tombstone for `TOMBSTONE_MS`. With an old fence it does nothing. */
   end(id: string, fence: number, tombstone: Tombstone, now: number): Awaitable<void>;

@@ -34,6 +34,11 @@ export {
 } from './mock-exocom.js';
 export { seededRandom } from './seeded-random.js';
 export {
+  type SessionStoreCase,
+  type SessionStorePlace,
+  sessionStoreContract,
+} from './session-store-contract.js';
+export {
   createSimulation,
   type Simulation,
   type SimulationEntry,

@@ -36,11 +36,22 @@ export interface Sent {
   stored: boolean;
 }
 
+/** One Session object of a server's. */
+export interface SessionLife {
+  closed: boolean;
+  /** It has reported that it lost what it had taken in last. */
+  told: boolean;
+  /** Messages that it must report before it closes: no store has them. */
+  readonly owes: number[];
+}
+
 export class Line {
   readonly name: string;
   readonly records: Sent[] = [];
   /** The process that had its session last. */
   holder: SimProcess | undefined;
+  /** What the holder's session has told of itself. */
+  life: SessionLife | undefined;
   /** All before it are done or excused. */
   floor = 0;
 

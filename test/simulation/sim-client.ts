@@ -35,6 +35,10 @@ export class SimClientNode {
     this.#key = `client${index}`;
     this.process = context.process(this.#key);
     this.line = this.#newLine();
+    // What a session that ends has kept is accepted for good: the next one must keep it too.
+    context.clientDisk.watchEnd(this.#key, () => {
+      for (const record of this.#onDisk()) record.stored = true;
+    });
     this.client = this.#start();
     this.peer = this.#equip();
   }
@@ -156,14 +160,25 @@ export class SimClientNode {
     );
   }
 
+  /** What its disk holds of its messages: of the session that its process had, or of one before that it has not replaced yet. */
+  #onDisk(): Set<Sent> {
+    const records = new Set<Sent>();
+    for (const { frame } of this.#context.clientDisk.store.load(this.#key)?.outbound ?? []) {
+      const record = this.#recordOf(frame);
+      if (record !== undefined) records.add(record);
+    }
+    return records;
+  }
+
   /** Its process died: what was not on its disk was never accepted, as far as anybody can know. */
   #forgetUnstored(): void {
     const { books } = this.#context;
-    const stored = this.storedSeq ?? 0;
+    const onDisk = this.#onDisk();
     for (const record of this.line.records) {
-      // What was taken back in its last moments may be on the disk as it was.
-      if (record.excuse === 'withdrawn' && record.seq <= stored) record.excuse = 'maybe';
-      if (record.done || record.excuse !== undefined || record.seq <= stored) continue;
+      // What was taken back or given up in its last moments may be on the disk as it was.
+      if (record.excuse !== undefined && record.excuse !== 'void' && onDisk.has(record))
+        record.excuse = 'maybe';
+      if (record.done || record.excuse !== undefined || onDisk.has(record)) continue;
       if (record.stored)
         this.#context.fail('no loss', `message ${record.uid} was in the client's store, and is not any more`);
       books.excuse(record, 'void');
@@ -178,12 +193,10 @@ export class SimClientNode {
     const restart = core.restart.bind(core);
     core.restart = (handled, error: NyotaError, carryStore) => {
       const { sentSeq } = outbox;
-      const stored = this.storedSeq ?? 0;
       context.trace.note(this.process.name, 'begins anew', error.message, handled, carryStore);
       outbox.forEach((seq, frame) => {
         const record = this.#recordOf(frame);
         if (record === undefined) return;
-        if (seq <= stored) record.stored = true;
         if (!carryStore) context.unordered.add(record.uid);
         if (seq > (handled ?? sentSeq)) {
           if (record.kind === 'request') context.books.excuse(record, 'maybe');

@@ -31,13 +31,13 @@ export class SimDisk {
   readonly sessions = new Map<string, DiskSession>();
   /** What the disk itself found wrong. */
   readonly wrong: string[] = [];
+  readonly #endings = new Map<string, () => void>();
   /** Operations that are under way. */
   waiting = 0;
 
   create(process: SimProcess, record: SessionRecord, now: number, attempt?: number): number {
     const fence = this.store.create(record, now, attempt);
-    const inbound = { settled: 0, beyond: [] };
-    this.sessions.set(record.id, { record, owner: process, inbound, lastSeq: 0, revision: 0 });
+    this.#begun(process, record);
     return fence;
   }
 
@@ -49,7 +49,12 @@ export class SimDisk {
   }
 
   commit(process: SimProcess, id: string, fence: number, batch: SessionBatch): void {
+    const { credential } = batch;
+    if (credential !== undefined) this.#endings.get(id)?.();
     this.store.commit(id, fence, batch);
+    const before = this.sessions.get(id);
+    if (before !== undefined && credential !== undefined)
+      this.#begun(before.owner, { ...before.record, credential });
     const session = this.sessions.get(id);
     if (session === undefined) return;
     if (session.owner !== process)
@@ -71,7 +76,13 @@ export class SimDisk {
     }
   }
 
+  /** Calls `ending` whenever the session of that id is about to be forgotten. */
+  watchEnd(id: string, ending: () => void): void {
+    this.#endings.set(id, ending);
+  }
+
   end(id: string, fence: number, tombstone: Tombstone, now: number): void {
+    this.#endings.get(id)?.();
     this.store.end(id, fence, tombstone, now);
     this.#forgetEnded();
   }
@@ -88,6 +99,11 @@ export class SimDisk {
     if (session === undefined) return false;
     const { settled, beyond } = session.inbound;
     return seq <= settled || beyond.some(([from, to]) => seq >= from && seq <= to);
+  }
+
+  #begun(owner: SimProcess, record: SessionRecord): void {
+    const inbound = { settled: 0, beyond: [] };
+    this.sessions.set(record.id, { record, owner, inbound, lastSeq: 0, revision: 0 });
   }
 
   #forgetEnded(): void {
@@ -116,8 +132,8 @@ export class DiskView implements SessionStore {
   #busyUntil = 0;
   /** So many of the next commits fail, with nothing changed. */
   failures = 0;
-  /** One of its commits has failed. */
-  failed = false;
+  /** Sessions of which a commit failed for want of room. */
+  readonly failed = new Set<string>();
 
   constructor(disk: SimDisk, process: SimProcess, schedule: Schedule, random: Random, times: DiskTimes) {
     this.#disk = disk;
@@ -142,12 +158,12 @@ export class DiskView implements SessionStore {
 
   commit(id: string, fence: number, batch: SessionBatch): Awaitable<void> {
     const fails = this.failures > 0;
-    if (fails) {
-      this.failures--;
-      this.failed = true;
-    }
+    if (fails) this.failures--;
     return this.#do(() => {
-      if (fails) throw new Error('no space left on the simulated disk');
+      if (fails) {
+        this.failed.add(id);
+        throw new Error('no space left on the simulated disk');
+      }
       this.#disk.commit(this.#process, id, fence, batch);
     });
   }

@@ -102,6 +102,10 @@ export class SimSocket extends EventEmitter {
     return this;
   }
 
+  isPaused(): boolean {
+    return this.paused;
+  }
+
   cork(): void {}
   uncork(): void {}
   setNoDelay(): void {}

@@ -1,9 +1,10 @@
 /** A simulated server: the real `Server` in a process that may die, stand still, drain, and start again. */
 
+import type { NyotaError } from '../../src/errors.js';
 import { createServer, type Server } from '../../src/peer/server.js';
 import type { ServerOptions } from '../../src/peer/server-options.js';
 import type { Session } from '../../src/peer/session.js';
-import type { Line, Sent } from './books.js';
+import type { Line, Sent, SessionLife } from './books.js';
 import { limitsOf } from './limits.js';
 import type { CrashMode } from './plan.js';
 import { type Context, coreOf } from './sim-context.js';
@@ -120,24 +121,30 @@ export class SimServerNode {
     const { id } = session;
     const name = `${process.name}/${id.slice(0, 4)}`;
     context.trace.note(name, resumed ? 'comes back' : 'begins');
+    const stale = (): boolean =>
+      context.world.durable && context.serverDisk.sessions.get(id)?.owner !== process;
+    const life: SessionLife = { closed: false, told: false, owes: [] };
     let line = context.sessionLines.get(id);
-    // Without a WELCOME its client knew nothing of the first session of that id, and its end is no loss to it.
-    if (!resumed) this.#giveUp(id);
-    if (line === undefined || !resumed) {
-      line = context.books.line(`session ${id.slice(0, 4)}`);
-      context.sessionLines.set(id, line);
+    // One that another process took while this one was being told changes nothing: it will find out.
+    if (line === undefined || !stale()) {
+      // Without a WELCOME its client knew nothing of the first session of that id, and its end is no loss to it.
+      if (!resumed) this.#giveUp(id);
+      if (line === undefined || !resumed) {
+        line = context.books.line(`session ${id.slice(0, 4)}`);
+        context.sessionLines.set(id, line);
+      }
+      if (resumed) this.#takenOver(id, line);
+      line.holder = process;
+      line.life = life;
     }
-    if (resumed) this.#takenOver(id, line);
-    line.holder = process;
     const peer = new SimPeer(context, session as Session, {
       side: 'server',
       name,
       process,
       line: () => line as Line,
-      stale: () => context.world.durable && context.serverDisk.sessions.get(id)?.owner !== process,
+      stale,
       accepted: (record) => {
-        if (context.world.durable && context.serverDisk.sessions.get(id)?.owner !== process)
-          context.books.excuse(record, 'void');
+        if (stale()) context.books.excuse(record, 'void');
       },
       checkStored: (record) => this.#checkClientStored(record, id),
     });
@@ -157,10 +164,15 @@ export class SimServerNode {
       if (coreOf(session).state.is === 'attached')
         context.fail('expiry', `${name}: expired while its client was there`);
     });
+    session.on('error', ({ code }) => {
+      if (code === 'NYOTA_TAKEN_OVER') life.told = true;
+    });
     session.on('close', () => {
       if (!process.alive) return;
+      life.closed = true;
+      this.#settleDebts(life);
       context.trace.note(name, 'close');
-      if (!context.world.durable || context.serverDisk.sessions.get(id) === undefined) this.#giveUp(id);
+      if (!context.world.durable || isOver(session)) this.#giveUp(id);
     });
   }
 
@@ -169,13 +181,15 @@ export class SimServerNode {
     const { serverDisk, books, clientLines } = this.#context;
     const lastSeq = serverDisk.sessions.get(id)?.lastSeq ?? 0;
     const view = line.holder && this.#context.closedWell.get(line.holder);
-    const closedWell = view !== undefined && !view.failed;
+    const closedWell = view !== undefined && !view.failed.has(id);
     for (const record of line.records) {
       // What was taken back in its last moments may be in the store as it was.
       if (record.excuse === 'withdrawn' && record.seq <= lastSeq) record.excuse = 'maybe';
       if (record.seq <= lastSeq || record.excuse === 'void') continue;
-      if (closedWell && record.excuse === undefined)
-        this.#context.fail('no loss', `message ${record.uid} was not kept by a server that closed well`);
+      if (closedWell && record.excuse === undefined && line.life !== undefined) {
+        line.life.owes.push(record.uid);
+        if (line.life.closed) this.#settleDebts(line.life);
+      }
       if (record.done)
         this.#context.fail(
           'stored before it is sent',
@@ -189,6 +203,13 @@ export class SimServerNode {
         return of !== id || serverDisk.covers(id, Number(seq));
       });
     }
+  }
+
+  /** A server that closes well, and whose session was taken by another before all was stored, has to say so. */
+  #settleDebts({ told, owes }: SessionLife): void {
+    if (told || owes.length === 0) return;
+    const text = `message ${owes.join(', ')} was not kept by a server that closed well, and nothing was said`;
+    this.#context.fail('no loss', text);
   }
 
   /** The session is over: what it had to say may still arrive, or not. */
@@ -207,4 +228,13 @@ export class SimServerNode {
         `message ${record.uid} was heard before its client's store had it`,
       );
   }
+}
+
+/** Ended for good, though the disk may not have heard of it yet; not only given away. */
+function isOver(session: Session): boolean {
+  const { state } = coreOf(session);
+  const reason = state.is === 'ended' ? (state.error.cause as NyotaError).code : undefined;
+  return (
+    reason !== 'NYOTA_TAKEN_OVER' && reason !== 'NYOTA_SERVER_CLOSING' && reason !== 'NYOTA_STORE_FAILED'
+  );
 }

@@ -2,7 +2,7 @@
  * Judges a run of the kill tests by its log alone. All processes append to one file, so the file's order is the order in which
  * things happened, whoever did them. A line is begun by a line break and ended by `;`: one that a kill tore is not taken.
  *
- *   SIDE GENERATION WHAT …
+ *   SIDE GENERATION WHAT …       `GENERATION`: another one for each process, and for each time that it gets the session
  *   B resumed                    the process has its session
  *   S n                          about to send event n
  *   K n                          event n was acknowledged to its sender
@@ -50,6 +50,8 @@ class Numbered {
   /** The process that said last that it would send it. */
   readonly #announced = new Map<number, string>();
   readonly #ids = new Map<number, string>();
+  readonly #unflagged = new Set<number>();
+  /** Whose slow listener is done. */
   readonly #settled = new Set<number>();
   readonly #acked = new Set<number>();
   /** Highest dispatched by anybody, and by the process at hand. */
@@ -57,7 +59,6 @@ class Numbered {
   #inThisProcess = 0;
   redelivered = 0;
   repeated = 0;
-  missed = 0;
 
   constructor(name: string, wrong: (text: string) => void) {
     this.#name = name;
@@ -75,34 +76,30 @@ class Numbered {
 
   newReceiver(): void {
     this.#inThisProcess = 0;
-    this.#settled.clear();
   }
 
-  dispatch(n: number, sender: string, flagged: boolean, id: string): void {
+  /** @param isStale by a process that has lost the session and may not know it yet */
+  dispatch(n: number, sender: string, flagged: boolean, id: string, isStale: boolean): void {
     if (this.#announced.get(n) !== sender)
       this.#tell(n, `of process ${sender} was dispatched, and not sent by it`);
     const known = this.#ids.get(n);
     if (known === undefined) {
-      if (n !== this.#highest + 1) {
-        this.#tell(n, `was dispatched next after ${this.#highest}`);
-        this.missed++;
-      }
+      if (n !== this.#highest + 1) this.#tell(n, `was dispatched next after ${this.#highest}`);
     } else {
-      if (flagged) this.redelivered++;
-      else {
-        this.repeated++;
-        this.#tell(n, 'was dispatched again without the flag');
-      }
+      this.redelivered++;
       if (known !== id) this.#tell(n, `had the id ${known}, and now has ${id}`);
-      if (this.#acked.has(n)) {
-        this.repeated++;
-        this.#tell(n, 'was dispatched again after it had been acknowledged');
-      }
+      // Two processes may have it at the same time: then it is the second one that was told so.
+      if (!flagged && (!isStale || this.#unflagged.has(n))) this.#repeat(n, 'without the flag');
+      if (this.#acked.has(n) && !isStale) this.#repeat(n, 'after it had been acknowledged');
     }
-    if (n <= this.#inThisProcess) this.#tell(n, `was dispatched after ${this.#inThisProcess}, in one process`);
+    if (!flagged) this.#unflagged.add(n);
     this.#ids.set(n, id);
-    this.#inThisProcess = n;
     this.#highest = Math.max(this.#highest, n);
+    if (isStale) return;
+    this.#settled.delete(n);
+    if (n <= this.#inThisProcess)
+      this.#tell(n, `was dispatched after ${this.#inThisProcess}, in one process`);
+    this.#inThisProcess = n;
   }
 
   settle(n: number): void {
@@ -125,6 +122,11 @@ class Numbered {
     return lost;
   }
 
+  #repeat(n: number, how: string): void {
+    this.repeated++;
+    this.#tell(n, `was dispatched again ${how}`);
+  }
+
   #tell(n: number, text: string): void {
     this.#wrong(`${this.#name} ${n} ${text}`);
   }
@@ -138,6 +140,9 @@ export class KillLog {
     client: this.#numbered('request', 'client'),
     server: this.#numbered('request', 'server'),
   };
+
+  /** Of each side, who got the session last. */
+  readonly #owners = { client: '', server: '' };
 
   /** All lines of a log, from its beginning. */
   read(text: string): this {
@@ -170,14 +175,18 @@ export class KillLog {
     const sender = side === 'client' ? 'server' : 'client';
     const n = Number(first);
     const [by = '', flagged, id = ''] = rest;
-    if (what === 'S') this.#events[side].announce(n, generation);
-    else if (what === 'Q') this.#requests[side].announce(n, generation);
-    else if (what === 'H') this.#events[sender].dispatch(n, by, flagged === '1', id);
-    else if (what === 'R') this.#requests[sender].dispatch(n, by, flagged === '1', id);
+    const isStale = generation !== this.#owners[side];
+    if (what === 'S' || what === 'Q') {
+      const numbered = what === 'S' ? this.#events : this.#requests;
+      // What it sends goes nowhere: where it arrives, it has been sent by nobody.
+      if (!isStale) numbered[side].announce(n, generation);
+    } else if (what === 'H') this.#events[sender].dispatch(n, by, flagged === '1', id, isStale);
+    else if (what === 'R') this.#requests[sender].dispatch(n, by, flagged === '1', id, isStale);
     else if (what === 'E') this.#events[sender].settle(n);
     else if (what === 'K') this.#events[side].acknowledge(n, n % SLOW_EVERY === 0);
     else if (what === 'A') this.#answer(side, n, Number(rest[0]));
     else if (what === 'B') {
+      this.#owners[side] = generation;
       this.#events[sender].newReceiver();
       this.#requests[sender].newReceiver();
     } else this.#wrong(`${side} ${generation}: ${[first, ...rest].join(' ')}`);

@@ -8,31 +8,26 @@ import { fileURLToPath } from 'node:url';
 export type KillSide = 'client' | 'server';
 
 /** Where a process dies by its own hand. */
-export type DiesAt =
-  | 'behind a send'
-  | 'in a listener'
-  | 'in a promise'
-  | 'in a handler'
-  /** Never: its parent kills it. */
-  | 'elsewhere';
+export type DiesAt = 'behind a send' | 'in a listener' | 'in a promise' | 'in a handler';
 
 /** What a process is to do while it lives. */
 export interface KillLoad {
   readonly side: KillSide;
-  /** 0, 1, 2, … for the processes of a side. */
+  /** Another one for each process. */
   readonly generation: number;
   readonly seed: number;
   /** The path of the log of all processes. */
   readonly log: string;
-  /** At the `count`-th time that it comes there. */
-  readonly dies?: { readonly at: DiesAt; count: number } | undefined;
 }
 
 export interface KillOptions {
+  /** A server's. */
   readonly host?: string;
   readonly highWaterBytes?: number;
   readonly pingIntervalMs?: number;
   readonly pingTimeoutMs?: number;
+  readonly handshakeTimeoutMs?: number;
+  /** A client's. */
   readonly connectTimeoutMs?: number;
 }
 
@@ -56,6 +51,10 @@ export type ToWorker =
   /** Send nothing more for the time being, and tell when all is handled. */
   | { readonly do: 'rest' }
   | { readonly do: 'go on' }
+  /** Write to the store, and tell when it is done. */
+  | { readonly do: 'probe' }
+  /** By its own hand, at the `count`-th time that it comes there. */
+  | { readonly do: 'die'; readonly at: DiesAt; readonly count: number }
   /** Send nothing more, and tell when all is handled. */
   | { readonly do: 'finish' }
   /** Tell when the shared store is in step. */
@@ -70,9 +69,10 @@ export type FromWorker =
   | { readonly is: 'listening'; readonly port: number }
   | { readonly is: 'connected'; readonly resumed: boolean }
   | { readonly is: 'disconnected'; readonly code: string | undefined }
-  /** The session, or the client, is closed. */
-  | { readonly is: 'over' }
+  /** The session, or the client, is closed; `code`: why. */
+  | { readonly is: 'over'; readonly code: string | undefined }
   | { readonly is: 'resting' }
+  | { readonly is: 'probed' }
   | { readonly is: 'finished' }
   | { readonly is: 'synced' }
   | { readonly is: 'report'; readonly entries: Readonly<Record<string, unknown>> }
@@ -85,7 +85,6 @@ const WORKER = fileURLToPath(new URL('./kill-worker.js', import.meta.url));
 const PATIENCE_MS = 30_000;
 
 export class KillProcess {
-  readonly name: string;
   readonly #child: ChildProcess;
   /** What it has said and nobody has taken yet. */
   readonly #said: FromWorker[] = [];
@@ -94,9 +93,11 @@ export class KillProcess {
   #stderr = '';
   #over: string | undefined;
 
-  /** @param dist the folder of the built package, as a URL */
-  constructor(name: string, dist: string, command?: readonly string[]) {
-    this.name = name;
+  /**
+   * @param dist the folder of the built package, as a URL
+   * @param command by which it is run, instead of by Node alone; Node comes last in it
+   */
+  constructor(dist: string, command?: readonly string[]) {
     const [execPath = process.execPath, ...execArgv] = command ?? [];
     this.#child = fork(WORKER, [], {
       execPath,
@@ -135,6 +136,11 @@ export class KillProcess {
     if (this.#child.connected) this.#child.send(order, () => {});
   }
 
+  /** Whether it has said such a thing that nobody has waited for. */
+  hasSaid(what: FromWorker['is']): boolean {
+    return this.#said.some((said) => said.is === what);
+  }
+
   /** The next such message, or an earlier one that nobody has waited for. Rejects where it says that it failed, ends, or takes too long. */
   hears<T extends FromWorker['is']>(
     what: T,
@@ -171,7 +177,7 @@ export class KillProcess {
   /** Why it can't go on, where it said so. */
   get failure(): string | undefined {
     const failed = this.#said.find((said) => said.is === 'failed');
-    return failed === undefined ? undefined : `${this.name} failed: ${(failed as Said<'failed'>).reason}`;
+    return failed === undefined ? undefined : `a process failed: ${(failed as Said<'failed'>).reason}`;
   }
 
   #until<T>(what: string, found: () => T | undefined, mayEnd = false): Promise<T> {
@@ -182,7 +188,7 @@ export class KillProcess {
         done();
       };
       const broken = (why: string): void =>
-        settle(() => reject(new Error(`${this.name}: no ${what}: ${this.failure ?? why}\n${this.#stderr}`)));
+        settle(() => reject(new Error(`no ${what}: ${this.failure ?? why}\n${this.#stderr}`)));
       const look = (): void => {
         const value = found();
         if (value !== undefined) settle(() => resolve(value));

@@ -29,6 +29,7 @@ export class KillTraffic {
   #generation;
   #log;
   #random;
+  /** @type {{ at: import('./kill-process.js').DiesAt, count: number } | undefined} */
   #dies;
   #slowEffects;
   /** @type {Promise<unknown>} */
@@ -45,9 +46,15 @@ export class KillTraffic {
 
   /**
    * @param {AnySide} peer
-   * @param {Omit<import('./kill-process.js').KillLoad, 'log' | 'seed'> & { log: number, random: () => number, resumed: boolean }} load
+   * @param {{
+   *   side: import('./kill-process.js').KillSide,
+   *   generation: string,
+   *   log: number,
+   *   random: () => number,
+   *   resumed: boolean,
+   * }} start `generation`: another one for each; `log`: the open file
    */
-  constructor(peer, { side, generation, dies, log, random, resumed }) {
+  constructor(peer, { side, generation, log, random, resumed }) {
     // Both sides have what is used of them here.
     this.#peer = /** @type {import('../../src/index.js').Client} */ (peer);
     this.#name = side;
@@ -55,7 +62,6 @@ export class KillTraffic {
     this.#generation = generation;
     this.#log = log;
     this.#random = random;
-    this.#dies = dies && { ...dies };
     this.#note(`B ${Number(resumed)}`);
     const { sent, asked } = /** @type {Sent} */ (peer.get(`${side}-sent`) ?? { sent: 0, asked: 0 });
     this.#sent = sent;
@@ -81,6 +87,11 @@ export class KillTraffic {
     this.#sending = this.#send();
   }
 
+  /** By its own hand, at the `count`-th time that it comes there. @param {import('./kill-process.js').DiesAt} at @param {number} count */
+  die(at, count) {
+    this.#dies = { at, count };
+  }
+
   /** Sends nothing more. Resolves once all is handled and answered. */
   async finish() {
     await this.rest();
@@ -99,10 +110,10 @@ export class KillTraffic {
 
   #listen() {
     const peer = this.#peer;
-    peer.on('tick', (/** @type {number} */ n, /** @type {number} */ generation) => this.#tick(n, generation));
+    peer.on('tick', (/** @type {number} */ n, /** @type {string} */ generation) => this.#tick(n, generation));
     peer.on('last', () => {});
     peer.handle('deposit', (n, generation, context) => this.#deposit(n, generation, context));
-    peer.on('error', (error) => this.#wrong(`error ${error}`));
+    peer.on('error', (error) => this.#failed('error', error));
     peer.on('unhandled', (event) => this.#wrong(`unhandled ${event}`));
     peer.on('close', () => {
       this.#state = 'stopped';
@@ -110,7 +121,7 @@ export class KillTraffic {
     });
   }
 
-  /** @param {number} n @param {number} generation */
+  /** @param {number} n @param {string} generation */
   #tick(n, generation) {
     const { delivery } = this.#peer;
     if (delivery === undefined) return this.#wrong(`event ${n} has no delivery`);
@@ -137,7 +148,7 @@ export class KillTraffic {
     return done;
   }
 
-  /** @param {number} n @param {number} generation @param {import('../../src/index.js').HandlerContext<unknown>} context */
+  /** @param {number} n @param {string} generation @param {import('../../src/index.js').HandlerContext<unknown>} context */
   #deposit(n, generation, context) {
     this.#note(`R ${n} ${generation} ${Number(context.redelivered)} ${context.id}`);
     const key = `${this.#name}-balance`;
@@ -193,7 +204,7 @@ export class KillTraffic {
   #onAck(n) {
     return (/** @type {Error | undefined} */ error) => {
       if (error === undefined) this.#note(`K ${n}`);
-      else if (this.#state !== 'stopped') this.#wrong(`the ack of ${n}: ${error}`);
+      else this.#failed(`the ack of ${n}`, error);
     };
   }
 
@@ -204,9 +215,7 @@ export class KillTraffic {
       .with({ timeoutMs: REQUEST_TIMEOUT_MS })
       .request('deposit', n, this.#generation)
       .then((balance) => this.#note(`A ${n} ${balance}`))
-      .catch((error) => {
-        if (this.#state !== 'stopped') this.#wrong(`the request ${n}: ${error}`);
-      })
+      .catch((error) => this.#failed(`the request ${n}`, error))
       .finally(() => this.#asking.delete(asking));
     this.#asking.add(asking);
   }
@@ -215,6 +224,12 @@ export class KillTraffic {
   #mayDie(at) {
     if (this.#dies?.at !== at || --this.#dies.count > 0) return;
     process.kill(process.pid, 'SIGKILL');
+  }
+
+  /** What a process that has lost its session is told is as it should be. @param {string} what @param {Error} error */
+  #failed(what, error) {
+    const { code } = /** @type {{ code?: string }} */ (error.cause ?? {});
+    if (this.#state !== 'stopped' && code !== 'NYOTA_TAKEN_OVER') this.#wrong(`${what}: ${error}`);
   }
 
   /** @param {string} text */

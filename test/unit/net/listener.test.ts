@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import net from 'node:net';
 import tls from 'node:tls';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
-import type { NyotaError } from '../../../src/errors.js';
+import { NyotaError } from '../../../src/errors.js';
 import type { SocketLike } from '../../../src/net/connection.js';
 import {
   isLoopback,
@@ -12,6 +12,7 @@ import {
   type ListenerOptions,
   tlsSocketOf,
 } from '../../../src/net/listener.js';
+import type { Arrival } from '../../../src/net/waiting-line.js';
 import { createFakeClock, createMemoryNetwork, type FakeClock } from '../../../src/testing/index.js';
 import { type Certificates, makeCertificates } from '../../support/api-certificates.js';
 import { thrownCode } from '../../support/session-codes.js';
@@ -33,26 +34,42 @@ afterEach(async () => {
 });
 
 interface Seen {
-  readonly sockets: Array<[socket: SocketLike, since: number]>;
+  readonly sockets: Array<[socket: SocketLike, since: number, refusal: NyotaError | undefined]>;
   readonly refused: NyotaError[];
   readonly errors: Error[];
   listening: number;
   closed: number;
-  mayHandshake: boolean;
+  readonly arrivals: Arrival[];
+  readonly left: Arrival[];
+  /** What becomes of a connection that arrives. */
+  begins: boolean;
 }
 
 async function listen(options: Partial<ListenerOptions> = {}) {
   const clock: FakeClock = createFakeClock({ startMs: 1_000 });
-  const seen: Seen = { sockets: [], refused: [], errors: [], listening: 0, closed: 0, mayHandshake: true };
+  const seen: Seen = {
+    sockets: [],
+    refused: [],
+    errors: [],
+    arrivals: [],
+    left: [],
+    listening: 0,
+    closed: 0,
+    begins: true,
+  };
   const hooks: ListenerHooks = {
-    socket: (socket, since) => {
+    arrived: (arrival) => {
+      seen.arrivals.push(arrival);
+      if (seen.begins) arrival.begin();
+    },
+    left: (arrival) => seen.left.push(arrival),
+    socket: (socket, since, refusal) => {
       socket.on('error', () => {});
-      seen.sockets.push([socket, since]);
+      seen.sockets.push([socket, since, refusal]);
     },
     listening: () => {
       seen.listening++;
     },
-    mayHandshake: () => seen.mayHandshake,
     refused: (error) => seen.refused.push(error),
     error: (error) => seen.errors.push(error),
     closed: () => {
@@ -100,6 +117,41 @@ describe('a plain listener', () => {
       1_000,
     ]);
     expect(tlsSocketOf(seen.sockets[0]?.[0] as SocketLike)).toBeUndefined();
+  });
+
+  it('reads nothing of a connection before it begins, and hands a refused one over with the reason', async () => {
+    const { clock, listener, seen, port } = await listen();
+    seen.begins = false;
+    const first = await connect(port);
+    first.write('first');
+    const second = await connect(port);
+    second.write('second');
+    await until(() => seen.arrivals.length === 2);
+    await clock.advance(50);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect([seen.sockets, seen.arrivals.map(({ mayWait }) => mayWait), listener.open]).toEqual([
+      [],
+      [true, true],
+      2,
+    ]);
+    seen.arrivals[0]?.begin();
+    const busy = new NyotaError('NYOTA_SERVER_BUSY', 'busy');
+    seen.arrivals[1]?.refuse(busy);
+    const [[socket, since, refusal], [, , reason]] = seen.sockets as [Seen['sockets'][0], Seen['sockets'][0]];
+    expect([since, refusal, reason]).toEqual([1_000, undefined, busy]);
+    expect([socket.readableLength, socket.isPaused()]).toEqual([0, true]);
+    socket.resume();
+    expect(String((await once(socket, 'data'))[0])).toBe('first');
+  });
+
+  it('tells of one that is cut before it began', async () => {
+    const { listener, seen, port } = await listen();
+    seen.begins = false;
+    await connect(port);
+    await until(() => seen.arrivals.length === 1);
+    listener.destroySockets();
+    await until(() => seen.left.length === 1);
+    expect([seen.left, listener.open, seen.sockets]).toEqual([seen.arrivals, 0, []]);
   });
 
   it('cuts every connection, and closes once they are gone', async () => {
@@ -165,7 +217,7 @@ describe('a TLS listener', () => {
     client.on('error', () => {});
     await once(client, 'secureConnect');
     await until(() => seen.sockets.length === 1);
-    const [socket, since] = seen.sockets[0] as [SocketLike, number];
+    const [socket, since] = seen.sockets[0] as Seen['sockets'][0];
     expect([since, tlsSocketOf(socket) === socket, listener.handshakes, listener.encrypted]).toEqual([
       1_000,
       true,
@@ -206,14 +258,44 @@ describe('a TLS listener', () => {
     ]);
   });
 
-  it('refuses at once where no more handshakes may begin', async () => {
+  it('begins no handshake before it is told to, and counts its deadline from the TCP connection', async () => {
+    const { clock, listener, seen, port } = await secure();
+    seen.begins = false;
+    const raw = await connect(port);
+    const client = tls.connect({ socket: raw, ca: certificates.ca, servername: 'localhost' });
+    client.on('error', () => {});
+    await until(() => seen.arrivals.length === 1);
+    await clock.advance(300);
+    await turns();
+    expect([listener.handshakes, listener.open, seen.sockets.length]).toEqual([0, 1, 0]);
+    seen.arrivals[0]?.begin();
+    await once(client, 'secureConnect');
+    await until(() => seen.sockets.length === 1);
+    expect([seen.sockets[0]?.[1], listener.open]).toEqual([1_000, 1]);
+    const late = await connect(port);
+    late.resume();
+    await until(() => seen.arrivals.length === 2);
+    await clock.advance(400);
+    seen.arrivals[1]?.begin();
+    expect(listener.handshakes).toBe(1);
+    await clock.advance(100);
+    await until(() => late.closed);
+    expect(seen.refused.map(({ code }) => code)).toEqual(['NYOTA_HANDSHAKE_TIMEOUT']);
+  });
+
+  it('refuses one that has not begun without a word of TLS', async () => {
     const { listener, seen, port } = await secure();
-    seen.mayHandshake = false;
+    seen.begins = false;
     const raw = await connect(port);
     raw.resume();
-    await until(() => raw.closed);
-    await turns();
-    expect([seen.refused.map(({ code }) => code), listener.handshakes]).toEqual([['NYOTA_SERVER_BUSY'], 0]);
+    await until(() => seen.arrivals.length === 1);
+    seen.arrivals[0]?.refuse(new NyotaError('NYOTA_SERVER_BUSY', 'busy'));
+    await until(() => raw.closed && listener.open === 0);
+    expect([seen.refused.map(({ code }) => code), listener.handshakes, seen.left]).toEqual([
+      ['NYOTA_SERVER_BUSY'],
+      0,
+      [],
+    ]);
   });
 
   it('cuts those in their handshake as well, so that closing does not wait for them', async () => {

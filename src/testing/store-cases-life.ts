@@ -1,0 +1,243 @@
+/** The cases of the contract of stores about a session's life: create, load, attach, end, sweep, close. */
+import { deepEqual, equal, notEqual, ok } from 'node:assert/strict';
+import {
+  DAY_MS,
+  entry,
+  frame,
+  NOW,
+  OVER,
+  outcome,
+  recordOf,
+  type StoreBench,
+  type StoreCase,
+  WINDOW_MS,
+} from './store-bench.js';
+
+const NOTHING = { inbound: { settled: 0, beyond: [] }, entries: [], outbound: [] };
+const ZEROS = { revision: 0, trimmed: 0, lastSeq: 0, resolvedSeq: 0 };
+
+export const lifeCases: readonly StoreCase[] = [
+  [
+    'it says that it is durable, and knows nothing of a session that never was',
+    async ({ store }) => {
+      equal(store.durable, true);
+      equal(await store.load('nobody'), undefined);
+      equal(await store.tombstone('nobody', NOW), undefined);
+      equal(await store.attach('nobody', 1, NOW), undefined);
+    },
+  ],
+  [
+    'create: the session holds what was given, and nothing else',
+    async (bench) => {
+      const fence = await bench.create();
+      const fresh = { ...NOTHING, ...ZEROS, attempt: 0, detachedAt: NOW, established: false };
+      deepEqual(await bench.load(), { ...fresh, record: recordOf('a'), fence });
+      await bench.store.create(recordOf('b'), NOW, 7);
+      equal((await bench.load('b')).attempt, 7);
+    },
+  ],
+  [
+    'create: credentials and identities of any bytes, ids of any letters, a window without an end',
+    async (bench) => {
+      const bytes = Buffer.from([...Array(256).keys()]);
+      const over = { credential: bytes, identity: Buffer.alloc(0), resumeWindowMs: Number.MAX_SAFE_INTEGER };
+      await bench.create('a', over);
+      deepEqual((await bench.load()).record, recordOf('a', over));
+      for (const id of [' ', 'a\0b', 'ü', '名前', '"', '__proto__', 'x'.repeat(300)]) {
+        await bench.create(id);
+        deepEqual((await bench.load(id)).record, recordOf(id));
+      }
+    },
+  ],
+  [
+    'create: refuses an id that is taken, and leaves that session alone',
+    async (bench) => {
+      const fence = await bench.create();
+      await bench.commit(fence, { revision: 7 });
+      equal(
+        await outcome(() => bench.create('a', { credential: Buffer.from('other') })),
+        'NYOTA_STORE_FAILED',
+      );
+      const { revision, record } = await bench.load();
+      deepEqual({ revision, record }, { revision: 7, record: recordOf('a') });
+      await bench.commit(fence, { revision: 8 });
+    },
+  ],
+  [
+    'create: one of two that come at the same time has the id',
+    async (bench) => {
+      const other = bench.another();
+      const both = [bench.store, other].map((store) => outcome(() => store.create(recordOf('a'), NOW)));
+      deepEqual((await Promise.all(both)).sort(), ['NYOTA_STORE_FAILED', 'done']);
+    },
+  ],
+  [
+    'create: an id whose session is over may be used again, with fences above all that it had',
+    async (bench) => {
+      let highest = 0;
+      for (let life = 0; life < 3; life++) {
+        const first = await bench.create();
+        ok(first > highest, `${first} is not above ${highest}`);
+        const second = await bench.attach(first);
+        await bench.commit(second, { entries: [entry('k', 1)], outbound: [frame(1)], lastSeq: 1 });
+        await bench.store.end('a', second, OVER, NOW);
+        highest = second;
+      }
+      const last = await bench.create();
+      equal(await outcome(() => bench.commit(highest, { revision: 5 })), 'NYOTA_TAKEN_OVER');
+      const { revision, entries, outbound, lastSeq, fence } = await bench.load();
+      deepEqual(
+        { revision, entries, outbound, lastSeq },
+        { revision: 0, entries: [], outbound: [], lastSeq: 0 },
+      );
+      equal(fence, last);
+    },
+  ],
+  [
+    'attach: raises the fence, not below now, says that the client is there, and keeps all else',
+    async (bench) => {
+      const fence = await bench.create();
+      const batch = { entries: [entry('k', 1)], outbound: [frame(1)], lastSeq: 1, revision: 1 };
+      await bench.commit(fence, batch);
+      const before = await bench.load();
+      const raised = await bench.attach(fence);
+      ok(raised > fence);
+      deepEqual(await bench.load(), { ...before, fence: raised, detachedAt: null });
+      ok(((await bench.store.attach('a', raised, NOW + 5_000)) ?? 0) >= NOW + 5_000);
+    },
+  ],
+  [
+    'attach: keeps the attempt that it is given, and the one before where it is given none',
+    async (bench) => {
+      const fence = await bench.create();
+      const second = await bench.store.attach('a', fence, NOW, 4);
+      equal((await bench.load()).attempt, 4);
+      await bench.attach(second as number);
+      equal((await bench.load()).attempt, 4);
+    },
+  ],
+  [
+    'attach: does nothing for another fence, and one of two contenders wins',
+    async (bench) => {
+      const fence = await bench.create();
+      const other = bench.another();
+      equal(await bench.store.attach('a', fence + 1, NOW), undefined);
+      equal(await bench.store.attach('a', fence - 1, NOW), undefined);
+      deepEqual((await bench.load()).detachedAt, NOW);
+      const raised = await Promise.all([bench.store, other].map((store) => store.attach('a', fence, NOW)));
+      equal(raised.filter((each) => each !== undefined).length, 1);
+      equal(
+        (await bench.load()).fence,
+        raised.find((each) => each !== undefined),
+      );
+    },
+  ],
+  [
+    'end: forgets the session, and keeps what is known of it for 24 hours',
+    async (bench) => {
+      const fence = await bench.create();
+      await bench.commit(fence, { entries: [entry('k', 1)], outbound: [frame(1)], lastSeq: 1 });
+      await bench.store.end('a', fence, OVER, NOW);
+      equal(await bench.store.load('a'), undefined);
+      deepEqual(await bench.store.tombstone('a', NOW + DAY_MS - 1), OVER);
+      equal(await bench.store.tombstone('a', NOW + DAY_MS), undefined);
+      equal(await outcome(() => bench.commit(fence, { revision: 1 })), 'NYOTA_TAKEN_OVER');
+      equal(await bench.store.attach('a', fence, NOW), undefined);
+    },
+  ],
+  [
+    'end: keeps whether what was dispatched is known exactly',
+    async (bench) => {
+      for (const exact of [true, false]) {
+        const id = `exact ${exact}`;
+        await bench.store.end(id, await bench.create(id), { ...OVER, exact }, NOW);
+        equal((await bench.store.tombstone(id, NOW))?.exact ?? false, exact);
+      }
+    },
+  ],
+  [
+    'end: with an old fence it does nothing',
+    async (bench) => {
+      const fence = await bench.create();
+      const raised = await bench.attach(fence);
+      await bench.store.end('a', fence, OVER, NOW);
+      equal((await bench.load()).fence, raised);
+      equal(await bench.store.tombstone('a', NOW), undefined);
+    },
+  ],
+  [
+    'sessions are kept apart, also those whose ids begin alike',
+    async (bench) => {
+      const ids = ['a', 'aa', 'a\0', 'a\0b', 'a/', 'ab', 'b', 'a\u{10ffff}'];
+      const fences = new Map<string, number>();
+      for (const id of ids) fences.set(id, await bench.create(id));
+      for (const [id, fence] of fences) {
+        await bench.commit(fence, { entries: [entry('k', 1, id)], outbound: [frame(1, id)], lastSeq: 1 }, id);
+      }
+      await bench.store.end('a', fences.get('a') as number, OVER, NOW);
+      equal(await bench.store.load('a'), undefined);
+      for (const id of ids.slice(1)) {
+        const { entries, outbound } = await bench.load(id);
+        deepEqual({ entries, outbound }, { entries: [entry('k', 1, id)], outbound: [frame(1, id)] });
+      }
+    },
+  ],
+  [
+    'sweep: ends the sessions whose client did not come back in time, and no others',
+    async (bench) => {
+      const { store } = bench;
+      const inbound = { settled: 7, beyond: [[9, 9]] as const };
+      const gone = await bench.create('gone');
+      await bench.commit(gone, { inbound, outbound: [frame(1)], lastSeq: 1, detachedAt: NOW }, 'gone');
+      await bench.commit(await bench.create('later'), { detachedAt: NOW + 1 }, 'later');
+      await bench.attach(await bench.create('here'), 'here');
+      equal(await store.sweep(NOW + WINDOW_MS - 1), 0);
+      equal(await store.sweep(NOW + WINDOW_MS), 1);
+      equal(await store.load('gone'), undefined);
+      const { code, received, sent } = (await store.tombstone('gone', NOW + WINDOW_MS)) ?? OVER;
+      deepEqual({ code, received, sent }, { code: 'NYOTA_SESSION_EXPIRED', received: 7, sent: 1 });
+      equal(await outcome(() => bench.commit(gone, { revision: 1 }, 'gone')), 'NYOTA_TAKEN_OVER');
+      for (const id of ['later', 'here']) await bench.load(id);
+      equal(await store.sweep(NOW + WINDOW_MS + 1), 1);
+      await bench.load('here');
+    },
+  ],
+  [
+    'sweep: by two processes at the same time ends each session once',
+    async (bench) => {
+      const other = bench.another();
+      await Promise.all(Array.from({ length: 150 }, (_, i) => bench.create(`s${i}`)));
+      const [one, two] = await Promise.all([bench.store, other].map((store) => store.sweep(NOW + WINDOW_MS)));
+      equal((one ?? 0) + (two ?? 0), 150);
+      equal(await bench.store.sweep(NOW + WINDOW_MS + DAY_MS), 0);
+    },
+  ],
+  [
+    'close: lets go once all that was asked for is done; may be called twice, and before anything else',
+    async (bench) => {
+      const other = bench.another();
+      await other.close();
+      const fence = await bench.create();
+      const committing = outcome(() => bench.commit(fence, { revision: 5 }));
+      await bench.store.close();
+      await bench.store.close();
+      equal(await committing, 'done');
+      equal((await bench.load('a', other)).revision, 5);
+    },
+  ],
+  ['one process sees at once what another has done', seesOthers],
+];
+
+async function seesOthers(bench: StoreBench): Promise<void> {
+  const other = bench.another();
+  const fence = await bench.create();
+  for (let revision = 1; revision <= 20; revision++) {
+    await bench.commit(fence, { revision });
+    equal((await bench.load('a', other)).revision, revision);
+  }
+  const raised = await other.attach('a', fence, NOW);
+  notEqual(raised, undefined);
+  equal(await outcome(() => bench.commit(fence, { revision: 21 })), 'NYOTA_TAKEN_OVER');
+  await other.end('a', raised as number, OVER, NOW);
+  equal(await bench.store.load('a'), undefined);
+}
