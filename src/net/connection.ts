@@ -144,6 +144,14 @@ export class Connection {
   /** Writes a piece. A large one goes in slices, so that a reader who is slow but reads can be told from a dead one. */
   write(piece: Buffer): void {
     if (!this.open) return;
+    if (piece.length <= this.#writeAheadBytes) this.socket.write(piece);
+    else this.#writeSlices(piece);
+    if (!this.canWrite && this.#blockedSince === Number.POSITIVE_INFINITY) {
+      this.#blockedSince = this.#options.clock.now();
+    }
+  }
+
+  #writeSlices(piece: Buffer): void {
     let rest = piece;
     while (rest.length > 0) {
       const slice = rest.subarray(0, this.#writeAheadBytes);
@@ -152,9 +160,6 @@ export class Connection {
       if (!this.socket.write(slice)) break;
     }
     if (rest.length > 0) this.#rest = rest;
-    if (!this.canWrite && this.#blockedSince === Number.POSITIVE_INFINITY) {
-      this.#blockedSince = this.#options.clock.now();
-    }
   }
 
   cork(): void {

@@ -132,6 +132,12 @@ export abstract class Peer<Out, In, State, Events extends PeerEvents> implements
     return this;
   }
 
+  /** The same as `off`, with a listener: what `once` of `node:events` calls. */
+  removeListener(event: string, listener: unknown): this {
+    this.#listeners(event).off(event, checkListener(event, listener));
+    return this;
+  }
+
   /** Hears every remote event: `fn(event, ...args)`. */
   onAny(listener: AnyListener): this {
     this.#remote.onAny(checkListener('onAny', listener) as AnyListener);

@@ -17,6 +17,7 @@ import { type Role, SessionCore } from '../session/session-core.js';
 import type { Awaitable, CoreImage, SessionBatch } from '../stores/session-store.js';
 import type { Conflict } from '../sync/replica.js';
 import type { Change } from '../sync/types.js';
+import { planFlush } from './flush-queue.js';
 import { isThenable } from './is-thenable.js';
 
 /** What a peer does for its runtime: the session's actions that concern users, and the ends of connections. */
@@ -149,7 +150,7 @@ export class Runtime implements SessionActions {
     this.#generation = generation;
     this.core.counters.bytesReceived += connection.bytesRead;
     if (answer !== undefined) connection.write(answer);
-    connection.read(this.#reader(connection, generation));
+    connection.read(new Runtime.#Reader(this, connection, generation));
     old?.end(closeFrame(new NyotaError('NYOTA_TAKEN_OVER', 'another connection has resumed this session')));
   }
 
@@ -229,7 +230,14 @@ export class Runtime implements SessionActions {
   wake(): void {
     if (this.#flushPlanned || (this.#connection === undefined && this.#keeper === undefined)) return;
     this.#flushPlanned = true;
-    queueMicrotask(this.#planFlush);
+    planFlush(this);
+  }
+
+  /** For the queue that `wake` has put it into. */
+  flush(): void {
+    this.#flushPlanned = false;
+    if (this.#keeper !== undefined) this.#step('due');
+    if (this.#connection !== undefined) this.#pump(this.#connection, this.#generation);
   }
 
   rearm(): void {
@@ -257,15 +265,6 @@ export class Runtime implements SessionActions {
     if (overdue !== undefined) this.cut(overdue);
     this.core.tick();
     this.rearm();
-  };
-
-  /** Behind all microtasks: what the continuations of promises send, settled in this tick, goes along. */
-  readonly #planFlush = (): void => process.nextTick(this.#flush);
-
-  readonly #flush = (): void => {
-    this.#flushPlanned = false;
-    if (this.#keeper !== undefined) this.#step('due');
-    if (this.#connection !== undefined) this.#pump(this.#connection, this.#generation);
   };
 
   /** @param when due: what must not wait; changed: whatever has changed; now: also where nothing has */
@@ -300,45 +299,76 @@ export class Runtime implements SessionActions {
   }
 
   #pump(connection: Connection, generation: number): void {
-    connection.cork();
+    let corked = false;
     while (connection.canWrite) {
       const piece = this.core.pull(generation);
       if (piece === undefined) break;
+      // Most often there is but one piece, and nothing has to be held together.
+      const { hasMore } = this.core;
+      if (hasMore && !corked) {
+        corked = true;
+        connection.cork();
+      }
       connection.write(piece);
+      if (!hasMore) break;
     }
-    connection.uncork();
+    if (corked) connection.uncork();
     if (!connection.canWrite) this.rearm();
   }
 
-  #reader(connection: Connection, generation: number): ConnectionReader {
-    let said: NyotaError | undefined;
-    return {
-      chunkStart: (bytes) => this.core.chunkStart(generation, bytes),
-      frame: (frame) => {
-        if (frame.type === FrameType.CLOSE && generation === this.#generation) {
-          said = closeError(
-            parseClose(decodePayload(frame.source, frame.start, frame.end, this.core.limits)),
-          );
-          connection.end(undefined, said);
-        } else if (this.#hooks.sideFrame(frame)) {
-          this.core.countControl(generation);
-        } else {
-          this.core.receive(generation, frame);
-        }
-      },
-      chunkEnd: () => {
-        this.core.chunkEnd(generation);
-        if (connection.nextDeadline !== Number.POSITIVE_INFINITY) this.rearm();
-      },
-      writable: () => this.#pump(connection, generation),
-      lastWords: (error) => closeFrame(error),
-      closed: (error) => {
-        if (!this.core.detach(generation)) return;
-        this.#connection = undefined;
-        this.#hooks.detached(error, said !== undefined);
-      },
-    };
-  }
+  /** Reads one connection for the session. A class: a literal of closures for each would weigh on idle sessions. */
+  static readonly #Reader = class implements ConnectionReader {
+    readonly #runtime: Runtime;
+    readonly #connection: Connection;
+    readonly #generation: number;
+    /** The other side's last words were a CLOSE. */
+    #said = false;
+
+    constructor(runtime: Runtime, connection: Connection, generation: number) {
+      this.#runtime = runtime;
+      this.#connection = connection;
+      this.#generation = generation;
+    }
+
+    chunkStart(bytes: number): boolean {
+      return this.#runtime.core.chunkStart(this.#generation, bytes);
+    }
+
+    frame(frame: FrameDecoder): void {
+      const runtime = this.#runtime;
+      const { core } = runtime;
+      if (frame.type === FrameType.CLOSE && this.#generation === runtime.#generation) {
+        const body = decodePayload(frame.source, frame.start, frame.end, core.limits);
+        const reason = closeError(parseClose(body));
+        this.#said = true;
+        this.#connection.end(undefined, reason);
+      } else if (runtime.#hooks.sideFrame(frame)) {
+        core.countControl(this.#generation);
+      } else {
+        core.receive(this.#generation, frame);
+      }
+    }
+
+    chunkEnd(): void {
+      this.#runtime.core.chunkEnd(this.#generation);
+      if (this.#connection.nextDeadline !== Number.POSITIVE_INFINITY) this.#runtime.rearm();
+    }
+
+    writable(): void {
+      this.#runtime.#pump(this.#connection, this.#generation);
+    }
+
+    lastWords(error: NyotaError): Buffer {
+      return closeFrame(error);
+    }
+
+    closed(error: NyotaError | undefined): void {
+      const runtime = this.#runtime;
+      if (!runtime.core.detach(this.#generation)) return;
+      runtime.#connection = undefined;
+      runtime.#hooks.detached(error, this.#said);
+    }
+  };
 }
 
 /** What a store has thrown or rejected with, as an error of ours. */

@@ -143,6 +143,12 @@ export class Server<C = AnyContract> implements AsyncDisposable {
     return this;
   }
 
+  /** The same as `off`, with a listener: what `once` of `node:events` calls. */
+  removeListener(event: string, listener: unknown): this {
+    this.#lifecycle.listeners.off(event, checkListener(event, listener));
+    return this;
+  }
+
   /**
    * Emits an event at every session's client, encoded once. False where one of them is above its high-water mark, or
    * could not take it: that session's `error` says why.

@@ -1,33 +1,64 @@
 /**
- * Reads a payload that the scan has let through. Pure.
+ * Reads a payload from the wire and checks it in the same pass: strict msgpack, bounded depth and count, string keys that
+ * are never `__proto__`, known extensions only, exact length. Pure.
+ *
+ * What is refused, and how it is told, is scan.ts's business: it lets through exactly what is read here, which the property
+ * and fuzz tests hold the two to. Nothing is handed out before the whole payload has passed, and what is built on the
+ * way is never more than a payload within the limits may hold. Recursion is bounded by `maxDepth`.
  *
  * A reader of our own instead of msgpackr's: that one copies the whole source for every extension that is
  * read from within a read (quadratic for a payload full of Maps), its string extraction doesn't know what
  * is inside extensions, it drops a byte order mark at the start of a long string where its native part is
  * missing, its extension table belongs to the whole process, and it is no faster on frames inside a chunk.
- * It trusts the scan: bounds, depth and keys are not checked again. Decoded values share no memory with
- * the source.
+ * Decoded values share no memory with the source.
  */
-import { EXT_TIMESTAMP, EXT_TYPE, ExtKind } from './constants.js';
-import { makeElements } from './element-types.js';
+import { EXT_TIMESTAMP, EXT_TYPE, EXT_UNDEFINED, ExtKind } from './constants.js';
+import { elementBytes, makeElements } from './element-types.js';
 import { makeError } from './error-values.js';
+import type { PayloadLimits } from './scan.js';
+import { keyOf, textOf } from './string-reader.js';
 
-/** Module state is safe: reading runs no foreign code, and every read starts with both set. */
+/** Thrown for whatever the scan refuses. No Error: it is caught one call further up. */
+export const REFUSED: unique symbol = Symbol('refused');
+
+/** Module state is safe: reading runs no foreign code, and every read starts with all of it set. */
 const EMPTY: Buffer = Buffer.alloc(0);
 let source: Buffer = EMPTY;
 let at = 0;
+let end = 0;
+/** Containers that the next value is inside of. */
+let depth = 0;
+let values = 0;
+let maxDepth = 0;
+let maxValues = 0;
 
-/** The value of the payload that starts at `start` and has passed the scan. */
-export function readPayload(from: Buffer, start: number): unknown {
+/**
+ * The value of the payload `from[start..to)`.
+ * @throws `REFUSED`, or whatever reading behind the end of a Buffer brings, for what the scan refuses
+ */
+export function readPayload(from: Buffer, start: number, to: number, limits: PayloadLimits): unknown {
   source = from;
   at = start;
+  end = to;
+  depth = 0;
+  values = 1;
+  maxDepth = limits.maxDepth;
+  maxValues = limits.maxValues;
   try {
-    return read();
+    if (values > maxValues || at >= end) throw REFUSED;
+    const value = read();
+    // `at` only rises, so this finds every read behind the end as well.
+    if (at !== end) throw REFUSED;
+    return value;
   } finally {
     source = EMPTY;
   }
 }
 
+/**
+ * Numbers are read without asking where the payload ends: whoever reads behind it, within the chunk, is found out at the last.
+ * What takes memory (strings, bytes, containers) asks first.
+ */
 function read(): unknown {
   const token = source[at++] as number;
   if (token < 0x80) return token;
@@ -52,8 +83,7 @@ function read(): unknown {
       at += 4;
       return source.readFloatBE(at - 4);
     case 0xcb:
-      at += 8;
-      return source.readDoubleBE(at - 8);
+      return readDouble();
     case 0xcc:
       return take(1);
     case 0xcd:
@@ -92,126 +122,196 @@ function read(): unknown {
       return readExt(take(2));
     case 0xc9:
       return readExt(take(4));
-    default: // fixext 1, 2, 4, 8, 16 are 0xd4 to 0xd8
+    case 0xd4:
+    case 0xd5:
+    case 0xd6:
+    case 0xd7:
+    case 0xd8:
       return readExt(1 << (token - 0xd4));
+    default: // 0xc1, or behind the end of the Buffer
+      throw REFUSED;
   }
 }
+
+const doubles = new Float64Array(1);
+const doubleBytes = new Uint8Array(doubles.buffer);
+
+/** As Buffer.readDoubleBE, without its checks; right on a little-endian machine only, where it is used. */
+function readDouble(): number {
+  at += 8;
+  if (!LITTLE_ENDIAN || at > end) return source.readDoubleBE(at - 8);
+  doubleBytes[7] = source[at - 8] as number;
+  doubleBytes[6] = source[at - 7] as number;
+  doubleBytes[5] = source[at - 6] as number;
+  doubleBytes[4] = source[at - 5] as number;
+  doubleBytes[3] = source[at - 4] as number;
+  doubleBytes[2] = source[at - 3] as number;
+  doubleBytes[1] = source[at - 2] as number;
+  doubleBytes[0] = source[at - 1] as number;
+  return doubles[0] as number;
+}
+
+const LITTLE_ENDIAN = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
 /** An unsigned integer of 1, 2 or 4 bytes. */
 function take(bytes: 1 | 2 | 4): number {
   const from = at;
   at += bytes;
-  if (bytes === 1) return source[from] as number;
-  return bytes === 2 ? source.readUInt16BE(from) : source.readUInt32BE(from);
+  const first = source[from] as number;
+  if (bytes === 1) return first;
+  const second = source[from + 1] as number;
+  if (bytes === 2) return (first << 8) | second;
+  const third = source[from + 2] as number;
+  return ((first << 24) | (second << 16) | (third << 8) | (source[from + 3] as number)) >>> 0;
 }
-
-/** The longest that V8 joins flat: from 13 on, a string put together by letters is a tree of pieces. */
-const SHORT_STRING = 12;
 
 function readString(length: number): string {
   const from = at;
   at += length;
-  if (length > SHORT_STRING) return source.toString('utf8', from, at);
-  // Calling into the runtime costs more than a short ASCII string itself.
-  let text = '';
-  for (let i = from; i < at; i++) {
-    const byte = source[i] as number;
-    if (byte >= 0x80) return source.toString('utf8', from, at);
-    text += String.fromCharCode(byte);
-  }
-  return text;
+  if (at > end) throw REFUSED;
+  return textOf(source, from, length);
 }
 
 /** A Buffer of its own: neither of the chunk nor of a shared pool, both of which it would pin. */
 function readBytes(length: number): Buffer {
+  if (at + length > end) throw REFUSED;
   const bytes = Buffer.allocUnsafeSlow(length);
   source.copy(bytes, 0, at, at + length);
   at += length;
   return bytes;
 }
 
+/** Counts the items of a container before the first of them is read. */
+function enter(items: number): void {
+  values += items;
+  depth++;
+  if (items > end - at || values > maxValues || depth > maxDepth) throw REFUSED;
+}
+
 function readArray(length: number): unknown[] {
-  const array: unknown[] = [];
-  for (let i = 0; i < length; i++) array.push(read());
+  enter(length);
+  let array: unknown[];
+  // Most are this short, and an array that grows by push takes room for 17.
+  if (length === 1) array = [read()];
+  else if (length === 2) array = [read(), read()];
+  else {
+    array = new Array<unknown>(length);
+    for (let i = 0; i < length; i++) array[i] = read();
+  }
+  depth--;
   return array;
 }
 
 function readMap(length: number): Record<string, unknown> {
+  enter(2 * length);
   const object: Record<string, unknown> = {};
   for (let i = 0; i < length; i++) {
-    // The scan has made sure that it is a string and not `__proto__`.
     const key = readKey();
     object[key] = read();
   }
+  depth--;
   return object;
 }
 
-const KEY_SLOTS = 2048;
-/** Keys repeat: one that was read before is found by its bytes, ready interned. Bounded, ASCII only. */
-const keyCache: string[] = new Array<string>(KEY_SLOTS).fill('');
-
 function readKey(): string {
-  const token = source[at] as number;
-  const length = token - 0xa0;
-  if (token < 0xa0 || token >= 0xc0 || length === 0) return read() as string;
-  const from = at + 1;
-  const last = source[at + length] as number;
-  const slot =
-    ((source[from] as number) * 31 +
-      (source[from + (length >> 1)] as number) * 7 +
-      last * 131 +
-      length * 17) &
-    (KEY_SLOTS - 1);
-  const cached = keyCache[slot] as string;
-  if (cached.length === length) {
-    let i = 0;
-    while (i < length && cached.charCodeAt(i) === source[from + i]) i++;
-    if (i === length) {
-      at = from + length;
-      return cached;
-    }
-  }
-  const key = read() as string;
-  if (key.length === length) keyCache[slot] = key;
+  const token = source[at++] as number;
+  let length: number;
+  if (token >= 0xa0 && token < 0xc0) length = token - 0xa0;
+  else if (token === 0xd9) length = take(1);
+  else if (token === 0xda) length = take(2);
+  else if (token === 0xdb) length = take(4);
+  else throw REFUSED;
+  const from = at;
+  at += length;
+  if (at > end) throw REFUSED;
+  const key = keyOf(source, from, length);
+  if (key === '__proto__') throw REFUSED;
   return key;
 }
 
 function readExt(length: number): unknown {
   const type = source[at++] as number;
-  const end = at + length;
+  const start = at;
+  const extEnd = start + length;
+  if (extEnd > end) throw REFUSED;
   if (type === EXT_TIMESTAMP) return readDate(length);
-  if (type !== EXT_TYPE) {
-    at = end;
+  if (type === EXT_UNDEFINED) {
+    // One form only: fixext 1.
+    if (length !== 1 || source[start - 2] !== 0xd4 || source[start] !== 0) throw REFUSED;
+    at = extEnd;
     return undefined;
   }
+  if (type !== EXT_TYPE || length < 2) throw REFUSED;
   const kind = source[at++] as number;
   if (kind === ExtKind.TYPED_ARRAY) {
-    const value = makeElements(source, at + 1, end, source[at] as number);
-    at = end;
-    return value;
+    const element = source[at] as number;
+    const width = elementBytes(element);
+    if (width === 0 || (length - 2) % width !== 0) throw REFUSED;
+    at = extEnd;
+    return makeElements(source, start + 2, extEnd, element);
   }
+  const token = source[at] as number;
+  if (!((token >= 0x90 && token < 0xa0) || token === 0xdc || token === 0xdd)) throw REFUSED;
+  // The array inside is a value and a container of its own.
+  values++;
+  depth++;
+  const outerEnd = end;
+  end = extEnd;
   const content = read() as unknown[];
+  if (at !== extEnd) throw REFUSED;
+  end = outerEnd;
+  depth--;
   if (kind === ExtKind.SET) return new Set(content);
-  if (kind === ExtKind.ERROR) {
-    return makeError(content[0] as string, content[1] as string, content[2] as Record<string, unknown>);
-  }
+  if (kind === ExtKind.MAP) return toMap(content);
+  if (kind === ExtKind.ERROR) return toError(content);
+  throw REFUSED;
+}
+
+function toMap(content: readonly unknown[]): Map<unknown, unknown> {
+  if (content.length % 2 !== 0) throw REFUSED;
   const map = new Map<unknown, unknown>();
-  for (let i = 0; i + 1 < content.length; i += 2) map.set(content[i], content[i + 1]);
+  for (let i = 0; i < content.length; i += 2) map.set(content[i], content[i + 1]);
   return map;
 }
 
+function toError(content: readonly unknown[]): Error {
+  const [name, message, props] = content;
+  if (typeof name !== 'string' || typeof message !== 'string') throw REFUSED;
+  // Of all that is read, only a msgpack map has this prototype.
+  if (typeof props !== 'object' || props === null || Object.getPrototypeOf(props) !== Object.prototype)
+    throw REFUSED;
+  return makeError(name, message, props as Record<string, unknown>);
+}
+
 const NANOSECONDS_PER_MS = 1_000_000;
+const MAX_NANOSECONDS = 999_999_999;
 const TWO_POW_32 = 0x1_0000_0000;
 
 function readDate(length: number): Date {
   const from = at;
   at += length;
-  if (length === 4) return new Date(source.readUInt32BE(from) * 1000);
-  if (length === 8) {
+  let seconds: number;
+  let nanoseconds = 0;
+  if (length === 4) {
+    seconds = source.readUInt32BE(from);
+  } else if (length === 8) {
     const high = source.readUInt32BE(from);
-    const seconds = (high & 3) * TWO_POW_32 + source.readUInt32BE(from + 4);
-    return new Date(seconds * 1000 + Math.floor((high >>> 2) / NANOSECONDS_PER_MS));
+    nanoseconds = high >>> 2;
+    seconds = (high & 3) * TWO_POW_32 + source.readUInt32BE(from + 4);
+  } else if (length === 12) {
+    nanoseconds = source.readUInt32BE(from);
+    seconds = source.readInt32BE(from + 4) * TWO_POW_32 + source.readUInt32BE(from + 8);
+  } else {
+    throw REFUSED;
   }
-  const seconds = source.readInt32BE(from + 4) * TWO_POW_32 + source.readUInt32BE(from + 8);
-  return new Date(seconds * 1000 + Math.floor(source.readUInt32BE(from) / NANOSECONDS_PER_MS));
+  const date = new Date(seconds * 1000 + Math.floor(nanoseconds / NANOSECONDS_PER_MS));
+  if (nanoseconds > MAX_NANOSECONDS || isBeyondDates(seconds, nanoseconds)) throw REFUSED;
+  return date;
 }
+
+/** More than 100 million days from the epoch, by however little. */
+function isBeyondDates(seconds: number, nanoseconds: number): boolean {
+  return Math.abs(seconds) > MAX_DATE_SECONDS || (seconds === MAX_DATE_SECONDS && nanoseconds > 0);
+}
+
+const MAX_DATE_SECONDS = 8_640_000_000_000;

@@ -1,6 +1,6 @@
 /**
  * The payload codec: values to msgpack bytes and back, within limits. Pure.
- * Encoding checks first (prepare) and packs then; decoding scans first and reads then.
+ * Encoding checks first (prepare) and packs then; decoding checks and reads in one pass.
  */
 import { NyotaError } from '../errors.js';
 import { encodePrepared } from './packer.js';
@@ -25,15 +25,16 @@ export function encodePayload(value: unknown, limits: PayloadLimits, root: strin
 }
 
 /**
- * Decodes the payload `source[start..end)` after the scan. The value shares no memory with the source.
+ * Decodes the payload `source[start..end)`, all of it checked. The value shares no memory with the source.
  *
  * @throws NyotaError `NYOTA_PAYLOAD_REFUSED`
  */
 export function decodePayload(source: Buffer, start: number, end: number, limits: PayloadLimits): unknown {
-  scanPayload(source, start, end, limits);
   try {
-    return readPayload(source, start);
+    return readPayload(source, start, end, limits);
   } catch (error) {
+    // The scan refuses the same, and says what and where.
+    scanPayload(source, start, end, limits);
     // Nothing that the scan lets through is known to get here; a caller must not depend on that.
     throw new NyotaError('NYOTA_PAYLOAD_REFUSED', 'the payload could not be decoded', { cause: error });
   }

@@ -80,7 +80,8 @@ export class IncomingRequests {
     let next = Number.POSITIVE_INFINITY;
     for (const [, request] of this.#running.entries()) {
       if (request.deadline > now) next = Math.min(next, request.deadline);
-      else if (this.#running.get(request.id) !== request) continue; // finished by the abort of one before it
+      else if (this.#running.get(request.id) !== request)
+        continue; // finished by the abort of one before it
       else request.abort(new NyotaError('NYOTA_TIMEOUT', 'the deadline of this request has passed'));
     }
     this.#nextDeadline = next;

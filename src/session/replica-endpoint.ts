@@ -28,6 +28,9 @@ import {
 } from './store-endpoint.js';
 import type { StoreFrame } from './store-frames.js';
 
+/** For this side's own frames, which were checked when they were made. */
+const NO_LIMITS = { maxDepth: Number.POSITIVE_INFINITY, maxValues: Number.POSITIVE_INFINITY };
+
 export class ReplicaEndpoint implements StoreEndpoint {
   readonly #host: StoreHost;
   readonly #replica = new Replica(DEFAULT_STORE_LIMITS, (key) => this.#dirty?.add(key));
@@ -145,7 +148,7 @@ export class ReplicaEndpoint implements StoreEndpoint {
     this.#resolvedSeq = image.resolvedSeq;
     for (const { seq, frame } of image.outbound) {
       if (frame[LENGTH_BYTES] !== FrameType.KV_OP || seq <= image.resolvedSeq) continue;
-      const message = parseKvOp(readPayload(frame, SEQUENCED_HEADER_BYTES));
+      const message = parseKvOp(readPayload(frame, SEQUENCED_HEADER_BYTES, frame.length, NO_LIMITS));
       this.#replica.submit(toWriteOp(message), seq);
     }
   }

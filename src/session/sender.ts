@@ -47,12 +47,17 @@ export interface RequestOptions {
   expiresAt?: number | undefined;
 }
 
+/** What the sending half tells the rest of the session. */
+export interface SenderHost {
+  /** A write to the shared store can never be sent. */
+  storeWriteRefused(seq: number, error: NyotaError): void;
+}
+
 export class Sender {
   readonly #limits: Limits;
   readonly #actions: SessionActions;
   readonly #counters: SessionCounters;
-  /** A write to the shared store can never be sent. */
-  readonly #storeWriteRefused: (seq: number, error: NyotaError) => void;
+  readonly #host: SenderHost;
   readonly outbox: Outbox;
   readonly deliveries: Deliveries;
   readonly requests = new OutgoingRequests();
@@ -61,16 +66,11 @@ export class Sender {
   #volatile: Buffer[] = [];
   #volatileBytes = 0;
 
-  constructor(
-    limits: Limits,
-    actions: SessionActions,
-    counters: SessionCounters,
-    storeWriteRefused: (seq: number, error: NyotaError) => void,
-  ) {
+  constructor(limits: Limits, actions: SessionActions, counters: SessionCounters, host: SenderHost) {
     this.#limits = limits;
     this.#actions = actions;
     this.#counters = counters;
-    this.#storeWriteRefused = storeWriteRefused;
+    this.#host = host;
     this.outbox = new Outbox(limits);
     this.deliveries = new Deliveries(this.outbox);
     this.#sendLimits = sendLimits(limits);
@@ -222,6 +222,10 @@ export class Sender {
   /** What a payload may be: never more than either side accepts. */
   get payloadLimits(): PayloadLimits {
     return this.#sendLimits.payload;
+  }
+
+  get hasVolatile(): boolean {
+    return this.#volatile.length > 0;
   }
 
   /** The next volatile piece; they go out behind what is reliable. */
@@ -384,7 +388,7 @@ export class Sender {
     const request = this.requests.find(seq);
     if (!this.deliveries.withdraw(seq, error)) return;
     if (request !== undefined) this.requests.take(request.id)?.settle(error);
-    else if (type === FrameType.KV_OP) this.#storeWriteRefused(seq, error);
+    else if (type === FrameType.KV_OP) this.#host.storeWriteRefused(seq, error);
     else this.#actions.report(error);
   }
 }

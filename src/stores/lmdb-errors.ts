@@ -10,6 +10,7 @@ import { NyotaError } from '../errors.js';
 const FULL_BELOW_BYTES = 64 * 1024;
 const FULL = 'the disk is full: make room on it, or move the folder to a larger one';
 const FORBIDDEN = 'this process may not write there: give its user the right to, or name another folder';
+const BROKEN = 'the disk does not take it: see to its free space, to limits and quotas, and to its health';
 const READ_ONLY = 'the file system is read-only: make it writable, or name another folder';
 const DAMAGED = 'it is damaged, or no nyota store: put a copy back, or name another folder';
 
@@ -20,6 +21,7 @@ const REASONS: ReadonlyMap<unknown, string> = new Map<unknown, string>([
   ...['EROFS', 30].map((code) => [code, READ_ONLY] as const),
   ...['EEXIST', 'ENOTDIR', 20].map((code) => [code, 'a file is in its place: name a folder'] as const),
   ...[-30_793, -30_794, -30_796, -30_797].map((code) => [code, DAMAGED] as const),
+  ...['EIO', 5].map((code) => [code, BROKEN] as const),
   [-30_790, 'too many processes have it open'],
   [-30_795, 'an earlier failure left it unusable for this process: start the process again'],
 ]);
@@ -57,8 +59,8 @@ export function freeBytes(path: string): number | undefined {
 function reasonOf(path: string, cause: unknown): string {
   const { code, message } = cause as { code?: unknown; message?: unknown };
   const said = typeof message === 'string' ? message : String(cause);
-  const known = REASONS.get(code) ?? REASONS.get(/^[A-Z]{4,}(?=:)/.exec(said)?.[0]);
-  if (known !== undefined) return `${known} (${said})`;
-  const free = freeBytes(path);
-  return free !== undefined && free < FULL_BELOW_BYTES ? `${FULL} (${said})` : said;
+  const known = REASONS.get(code) ?? REASONS.get(/^[A-Z]{3,}(?=:)/.exec(said)?.[0]);
+  const free = known === undefined || known === BROKEN ? freeBytes(path) : undefined;
+  if (free !== undefined && free < FULL_BELOW_BYTES) return `${FULL} (${said})`;
+  return known === undefined ? said : `${known} (${said})`;
 }

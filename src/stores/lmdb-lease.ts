@@ -3,6 +3,7 @@
  * connected when its process died has nobody who could end it; it counts as left alone from the last sign of life on.
  */
 import type { Databases } from './lmdb-databases.js';
+import type { SessionRow } from './lmdb-rows.js';
 
 const BEAT_MS = 5_000;
 /** A process that has been silent for so long is dead. */
@@ -34,12 +35,15 @@ export class OwnerLease {
     this.#timer = undefined;
   }
 
-  /** The sessions that nobody came back for in time. */
-  *expired(db: Databases, now: number): Iterable<{ id: string; fence: number }> {
-    for (const { key: id, value: row } of db.sessions.getRange()) {
-      const leftAt = row.detachedAt ?? this.#deathOf(db, row.owner);
-      if (leftAt !== undefined && leftAt + row.resumeWindowMs <= now) yield { id, fence: row.fence };
-    }
+  /** In a transaction: this process is known, where its first sign of life could not be written. */
+  tell(db: Databases): void {
+    if (db.owners.get(this.#owner) === undefined) db.owners.put(this.#owner, Date.now());
+  }
+
+  /** Whether nobody came back for a session in time. */
+  isOver(db: Databases, row: SessionRow, now: number): boolean {
+    const leftAt = row.detachedAt ?? this.#deathOf(db, row.owner);
+    return leftAt !== undefined && leftAt + row.resumeWindowMs <= now;
   }
 
   forgetDead(db: Databases): void {

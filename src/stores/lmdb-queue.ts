@@ -149,7 +149,8 @@ export class CommitQueue {
   }
 
   #remember({ of }: Step<unknown>): void {
-    if (of !== undefined) this.#failed.set(of.id, of.fence);
+    if (of === undefined || (this.#failed.get(of.id) ?? -1) >= of.fence) return;
+    this.#failed.set(of.id, of.fence);
   }
 
   #fail({ step, reject }: Waiting, error: NyotaError): void {

@@ -20,6 +20,7 @@ import { OwnerLease } from './lmdb-lease.js';
 import type { Step } from './lmdb-queue.js';
 import { anew, firstFence, newFence, type SessionRow, toRow } from './lmdb-rows.js';
 import { LmdbSpace, rowBytes } from './lmdb-space.js';
+import { AFTER_ALL, forget, sweepFolder } from './lmdb-sweep.js';
 import {
   type SessionBatch,
   type SessionRecord,
@@ -52,9 +53,6 @@ const ROW_BYTES = 512;
 const MAYBE_ELSEWHERE_BYTES = 900;
 /** Beyond so many it is quicker to ask which frames there are than to remove each number. */
 const TRIM_ONE_BY_ONE = 1_000;
-
-/** Sessions that `sweep` looks at in one go before it lets others have a turn. */
-const SWEEP_BATCH = 500;
 
 /**
  * A durable session store in a folder, for `createServer({ store })` and `createClient({ store })`.
@@ -93,6 +91,7 @@ class LmdbStore implements SessionStore {
       const fence = newFence(now, db.tombstones.get(record.id));
       const row = toRow(record, this.#owner, now, fence, attempt);
       db.sessions.put(record.id, row);
+      this.#lease.tell(db);
       return row.fence;
     });
   }
@@ -135,6 +134,7 @@ class LmdbStore implements SessionStore {
         detachedAt: null,
         owner: this.#owner,
       });
+      this.#lease.tell(db);
       return raised;
     });
   }
@@ -194,38 +194,16 @@ class LmdbStore implements SessionStore {
   }
 
   async sweep(now: number): Promise<number> {
-    const over = this.#read((db) => [...this.#lease.expired(db, now)]);
-    let ended = 0;
-    for (let i = 0; i < over.length; i += SWEEP_BATCH) {
-      ended += await this.#write({}, (db) => {
-        let count = 0;
-        for (const { id, fence } of over.slice(i, i + SWEEP_BATCH)) {
-          const row = db.sessions.get(id);
-          if (row === undefined || row.fence !== fence) continue;
-          forget(db, id);
-          const code = 'NYOTA_SESSION_EXPIRED';
-          db.tombstones.put(id, {
-            code,
-            received: row.inbound.settled,
-            sent: row.lastSeq,
-            exact: false,
-            until: now + TOMBSTONE_MS,
-            fence,
-          });
-          count++;
-        }
-        return count;
-      });
+    const db = this.#databases();
+    const write = <T>(run: (inside: Databases) => T): Promise<T> =>
+      db.queue.run<T>({ bytes: 0, space: this.#space, run });
+    try {
+      const ended = await sweepFolder({ db, lease: this.#lease, now, open: () => this.#open === db, write });
+      if (this.#open === db) db.queue.forgive((id, fence) => db.sessions.get(id)?.fence !== fence);
+      return ended;
+    } catch (cause) {
+      throw storeFailed(this.#path, 'can not be read', cause);
     }
-    await this.#write({}, (db) => {
-      // Lists: a cursor would stumble over what is removed under it.
-      for (const { key, value } of [...db.tombstones.getRange()])
-        if (value.until <= now) db.tombstones.remove(key);
-      this.#lease.forgetDead(db);
-      return undefined;
-    });
-    this.#read((db) => db.queue.forgive((id, fence) => db.sessions.get(id)?.fence !== fence));
-    return ended;
   }
 
   async close(): Promise<void> {
@@ -324,17 +302,6 @@ function readOptions(options: LmdbStoreOptions): Required<LmdbStoreOptions> {
 
 function invalid(what: string, takes: string): NyotaError {
   return new NyotaError('NYOTA_INVALID_OPTION', `${what} of lmdbStore takes ${takes}`);
-}
-
-/** Sorts behind every key and number, by lmdb's order of types. */
-const AFTER_ALL = Buffer.from([0xff]);
-
-function forget(db: Databases, id: string): void {
-  // Lists: a cursor would stumble over what is removed under it.
-  const all = { start: [id], end: [id, AFTER_ALL] };
-  for (const key of [...db.entries.getKeys(all)]) db.entries.remove(key);
-  for (const key of [...db.frames.getKeys(all)]) db.frames.remove(key);
-  db.sessions.remove(id);
 }
 
 export type { SessionStore } from './session-store.js';

@@ -47,7 +47,7 @@ export function checkPayload(input: Buffer): boolean {
   if (refusal?.code !== decoded?.code)
     throw new Error(`the scan says ${refusal?.code}, the decoder ${decoded?.code}`);
   if (refusal !== undefined) return false;
-  const value = readPayload(input, 0);
+  const value = readPayload(input, 0, input.length, LIMITS);
   const { depth, values } = measure(value);
   if (depth > LIMITS.maxDepth || values > LIMITS.maxValues) {
     throw new Error(`let through with depth ${depth} and ${values} values`);
@@ -61,7 +61,7 @@ export function checkPayload(input: Buffer): boolean {
     throw new Error(`what was received can't be sent: ${unsendable?.message}`);
   }
   // -0 is sent as 0, so values may change once; from then on they travel as they are.
-  const travelled = readPayload(encoded, 0);
+  const travelled = readPayload(encoded, 0, encoded.length, { maxDepth: 512, maxValues: 1e7 });
   const again = Buffer.from(encodePayload(travelled, { maxDepth: 512, maxValues: 1e7 }, 'value'));
   if (!again.equals(encoded)) throw new Error('another value after a round trip');
   return true;

@@ -28,11 +28,7 @@ export async function fuzzDecoder(seed: number, ms: number): Promise<Outcome> {
   const attempt = (input: Buffer, check: () => void): void => {
     const started = performance.now();
     found(input, seed, executions, check);
-    if (performance.now() - started > MAX_MS) {
-      found(input, seed, executions, () => {
-        throw new Error(`it took more than ${MAX_MS} ms`);
-      });
-    }
+    if (performance.now() - started > MAX_MS) found(input, seed, executions, () => checkTime(check));
     executions++;
   };
   for (const input of [...pool]) attempt(input, () => checkPayload(input));
@@ -92,6 +88,14 @@ function sessionInput(secret: Buffer, others: readonly Buffer[], random: Random)
     opening,
     random.chance(0.1) ? Buffer.concat(frames) : mutateFrames(frames, others, random),
   ]);
+}
+
+/** It took long, or the machine was busy: again, and what counts is this process's own time. */
+function checkTime(check: () => void): void {
+  const before = process.cpuUsage();
+  check();
+  const { user, system } = process.cpuUsage(before);
+  if ((user + system) / 1_000 > MAX_MS) throw new Error(`it took more than ${MAX_MS} ms`);
 }
 
 function found(input: Buffer, seed: number, execution: number, check: () => void): void {

@@ -255,6 +255,20 @@ describe('whatever comes over the wire', () => {
     );
   });
 
+  it('is decoded where the scan lets it through, and nowhere else', () => {
+    fc.assert(
+      fc.property(
+        garbage,
+        fc.constantFrom(LIMITS, { maxDepth: 6, maxValues: 60 }, { maxDepth: 2, maxValues: 8 }),
+        (body, within) => {
+          const passed = passes(() => scanPayload(body, 0, body.length, within));
+          expect(passes(() => decodePayload(body, 0, body.length, within))).toBe(passed);
+        },
+      ),
+      { numRuns: 2000 },
+    );
+  });
+
   it('can be sent on, once it has been decoded', () => {
     fc.assert(
       fc.property(garbage, (body) => {

@@ -1,47 +1,60 @@
-/** The entry of `npm run simulate` in one process: seeds, one seed's trace, or the mutants' table. */
-import { catchAll, describeCaught } from './catch.js';
-import { MUTANTS, type Mutant } from './mutants.js';
+/**
+ * The entry of `npm run simulate` in one process: one seed with its trace, or what the script hands out piece by piece to as
+ * many processes as there are cores.
+ */
+import { catchMutants } from './catch.js';
+import { MUTANTS } from './mutants.js';
 import { makePlan } from './plan.js';
 import { report, shrink } from './shrink.js';
 import { simulate } from './simulation.js';
 
-Error.stackTraceLimit = 6;
-/** More failing seeds than this say no more. */
-const MAX_REPORTED = 3;
+/** Of a failure that is shown. Of all the errors that are only passed on, stacks would be a good part of the time. */
+const STACK_FRAMES = 6;
+Error.stackTraceLimit = 0;
+/** More failing seeds than this are not shrunk. */
+const MAX_SHRUNK = 3;
 
-async function runSeeds(from: number, count: number): Promise<boolean> {
-  const totals = {
-    events: 0,
-    messages: 0,
-    faults: 0,
-    crashes: 0,
-    connects: 0,
-    resumes: 0,
-    redeliveries: 0,
-    gaps: 0,
-  };
+/** What the script asks for. */
+export type Task =
+  | { readonly kind: 'seeds'; readonly from: number; readonly count: number }
+  | { readonly kind: 'mutants'; readonly names: readonly string[]; readonly seeds: number };
+
+const COUNTED = ['faults', 'crashes', 'connects', 'resumes', 'redeliveries', 'gaps'] as const;
+let shrunk = 0;
+
+async function runSeeds(from: number, count: number) {
+  const totals: Record<string, number> = { events: 0, messages: 0 };
   const failed: number[] = [];
-  const started = performance.now();
   for (let seed = from; seed < from + count; seed++) {
     const { events, messages, counts, failure } = await simulate(makePlan(seed));
-    totals.events += events;
-    totals.messages += messages;
-    for (const name of ['faults', 'crashes', 'connects', 'resumes', 'redeliveries', 'gaps'] as const) {
-      totals[name] += counts[name];
-    }
+    totals.events = (totals.events ?? 0) + events;
+    totals.messages = (totals.messages ?? 0) + messages;
+    for (const name of COUNTED) totals[name] = (totals[name] ?? 0) + counts[name];
     if (failure === undefined) continue;
     failed.push(seed);
-    if (failed.length <= MAX_REPORTED) console.log(report(seed, await shrink(makePlan(seed))));
+    if (shrunk++ < MAX_SHRUNK)
+      console.log(await withStacks(async () => report(seed, await shrink(makePlan(seed)))));
     else console.log(`seed ${seed}: ${failure.invariant}: ${failure.text}`);
   }
-  const seconds = (performance.now() - started) / 1_000;
-  const what = Object.entries(totals)
-    .map(([name, total]) => `${total} ${name}`)
-    .join(', ');
-  console.log(
-    `seeds ${from} to ${from + count - 1}: ${failed.length} failed; ${(count / seconds).toFixed(0)} seeds a second; ${what}`,
+  return { failed, totals };
+}
+
+async function runTask(task: Task) {
+  if (task.kind === 'seeds') return runSeeds(task.from, task.count);
+  const mutants = task.names.map((name) => MUTANTS.find((mutant) => mutant.name === name));
+  return catchMutants(
+    mutants.filter((mutant) => mutant !== undefined),
+    task.seeds,
   );
-  return failed.length === 0;
+}
+
+async function withStacks<T>(run: () => Promise<T>): Promise<T> {
+  Error.stackTraceLimit = STACK_FRAMES;
+  try {
+    return await run();
+  } finally {
+    Error.stackTraceLimit = 0;
+  }
 }
 
 async function show(seed: number): Promise<boolean> {
@@ -53,32 +66,22 @@ async function show(seed: number): Promise<boolean> {
   return first.failure === undefined && first.hash === again.hash;
 }
 
-async function table(
-  all: ReadonlyArray<readonly Mutant[]>,
-  seeds: number,
-  job: number,
-  jobs: number,
-): Promise<boolean> {
-  const mine = all.filter((_, i) => i % jobs === job);
-  const caught = await catchAll(mine, seeds, (one) => console.log(describeCaught(one)));
-  return caught.every(({ seed }) => seed !== undefined);
+const [kind, seed] = process.argv.slice(2);
+if (kind === 'show') {
+  process.exit((await withStacks(() => show(Number(seed)))) ? 0 : 1);
+} else {
+  process.on('message', (task: Task) => {
+    const { user, system } = process.cpuUsage();
+    runTask(task).then(
+      (result) => {
+        const used = process.cpuUsage({ user, system });
+        process.send?.({ result, cpuMs: (used.user + used.system) / 1_000 });
+      },
+      (error: unknown) => {
+        console.error(error);
+        process.exit(1);
+      },
+    );
+  });
+  process.send?.({ mutants: MUTANTS.map(({ name }) => name) });
 }
-
-function pairs(): Array<readonly Mutant[]> {
-  return MUTANTS.flatMap((first, i) => MUTANTS.slice(i + 1).map((second) => [first, second] as const));
-}
-
-const [kind, ...numbers] = process.argv.slice(2);
-const [a = 0, b = 0, c = 1] = numbers.map(Number);
-let good = false;
-if (kind === 'seeds') good = await runSeeds(a, b);
-else if (kind === 'show') good = await show(a);
-else if (kind === 'mutants')
-  good = await table(
-    MUTANTS.map((mutant) => [mutant]),
-    a,
-    b,
-    c,
-  );
-else if (kind === 'pairs') good = await table(pairs(), a, b, c);
-process.exit(good ? 0 : 1);

@@ -18,12 +18,16 @@ import { Sender } from '../../src/session/sender.js';
 import { SequencerEndpoint } from '../../src/session/sequencer-endpoint.js';
 import { SessionCore } from '../../src/session/session-core.js';
 import { MemoryStore } from '../../src/stores/memory-store.js';
+import type { SessionBatch } from '../../src/stores/session-store.js';
+import type { World } from './plan.js';
 import { SimProcess } from './sim-process.js';
 
 export interface Mutant {
   readonly name: string;
   /** Breaks the rule; returns what mends it. */
   apply(): () => void;
+  /** False for worlds without what the rule is about. Default: every world has it. */
+  readonly needs?: (world: World) => boolean;
 }
 
 type Method = (...args: never[]) => unknown;
@@ -193,10 +197,26 @@ const owning: readonly Mutant[] = [
     };
   }),
   method('no fence at an attach', MemoryStore, 'attach', (before) => {
-    return function (this: MemoryStore, id: string) {
-      return call(before, this, id, this.load(id)?.fence);
+    return function (this: MemoryStore, id: string, _fence: number, ...rest: unknown[]) {
+      return call(before, this, id, this.load(id)?.fence, ...rest);
     };
   }),
+  {
+    name: 'a late attempt takes the session',
+    needs: ({ servers }) => servers > 1,
+    apply: () => {
+      const { load } = MemoryStore.prototype;
+      MemoryStore.prototype.load = function (id) {
+        const stored = load.call(this, id);
+        return stored && { ...stored, attempt: 0 };
+      };
+      const undo = getter('', Session, 'attempt', () => 0).apply();
+      return () => {
+        undo();
+        MemoryStore.prototype.load = load;
+      };
+    },
+  },
   method('a stale close is accepted', SessionCore, 'detach', (before) => {
     return function (this: SessionCore) {
       return call(before, this, this.state.is === 'attached' ? this.state.generation : 0);
@@ -250,6 +270,23 @@ const storing: readonly Mutant[] = [
       return call(before, this, id, fence, { ...batch, entries: [] });
     };
   }),
+  {
+    needs: ({ clientStores }) => clientStores,
+    ...method('what goes along is not stored with the session', MemoryStore, 'commit', (before) => {
+      return function (this: MemoryStore, id: string, fence: number, batch: SessionBatch) {
+        if (batch.credential === undefined) return call(before, this, id, fence, batch);
+        return call(before, this, id, fence, { credential: batch.credential });
+      };
+    }),
+  },
+  {
+    needs: ({ clientStores, clientDiskMs }) => clientStores && clientDiskMs[1] > 0,
+    ...method('sent before its welcome is stored', Outbox, 'shut', () => () => {}),
+  },
+  {
+    needs: ({ durable }) => durable,
+    ...getter('what is held counts as dispatched', Dispatcher, 'knowsDispatched', () => true),
+  },
   method('the tombstone is lost', MemoryStore, 'tombstone', () => () => undefined),
   method('a step of the old session lets the new one out', Journal, 'restarted', () => () => {}),
   method('the last step is not waited for', Runtime, 'settleSteps', () => async () => {}),

@@ -172,7 +172,8 @@ export class SimServerNode {
       life.closed = true;
       this.#settleDebts(life);
       context.trace.note(name, 'close');
-      if (!context.world.durable || isOver(session)) this.#giveUp(id);
+      const gone = context.serverDisk.sessions.get(id) === undefined;
+      if (gone || (isOver(session) && !stale())) this.#giveUp(id);
     });
   }
 

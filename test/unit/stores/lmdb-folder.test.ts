@@ -17,7 +17,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { lmdbStore } from '../../../src/stores/lmdb.js';
 import type { SessionRecord } from '../../../src/stores/session-store.js';
-import { type StoreOutcome, StoreProcesses } from '../../support/store-process.js';
+import { type StoreOutcome, StoreProcesses, whenSaid } from '../../support/store-process.js';
 
 const { open } = createRequire(import.meta.url)('lmdb') as typeof import('lmdb');
 const SESSIONS = 200;
@@ -267,4 +267,28 @@ it('where the package lmdb is not installed, the first use says how to install i
   const text =
     "NYOTA_STORE_FAILED nyota/stores/lmdb needs the package 'lmdb', which is not installed: npm install lmdb";
   expect(outcome).toMatchObject({ code: 0, lines: [text, text, 'done'] });
+});
+
+it('a copy that LMDB makes while the store is written to is a whole state of it', async () => {
+  const path = await filled();
+  const copy = processes.place();
+  const writer = processes.start(`
+    const store = lmdbStore({ path: ${JSON.stringify(path)} });
+    const fence = await store.create(rec('busy'), 1);
+    for (let seq = 1; ; seq++) {
+      const inbound = { settled: seq, beyond: [] };
+      await store.commit('busy', fence, { inbound, outbound: [frame(seq, 3_000)], lastSeq: seq, trim: seq - 50 });
+      if (seq === 100) say('busy');
+    }`);
+  await whenSaid(writer, 'busy');
+  const env = open({ path, noSubdir: false, readOnly: true });
+  await env.backup(copy, false);
+  await env.close();
+  writer.kill('SIGKILL');
+  expect(await use(copy)).toMatchObject({ lines: [`${SESSIONS}`, 'done'] });
+  const store = lmdbStore({ path: copy });
+  const busy = await store.load('busy');
+  expect(busy?.inbound.settled).toBe(busy?.lastSeq);
+  expect(busy?.outbound).toHaveLength(51 - 1);
+  await store.close();
 });

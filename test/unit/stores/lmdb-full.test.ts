@@ -44,6 +44,8 @@ function fill(path: string, options: RunOptions = {}, storeOptions = ''): Promis
     say('others', await codeOf(() => store.commit('small', small, { inbound: { settled: 5, beyond: [] }, trim: 3 })));
     const raised = await store.attach('big', fence, 1);
     say('trim', await codeOf(() => store.commit('big', raised, { trim: kept - 2 })));
+    // What a transaction frees is used by the one after the next.
+    await store.commit('small', small, { revision: 1 });
     const again = await codeOf(() => store.commit('big', raised, { outbound: [frame(kept + 1, 50_000)], lastSeq: kept + 1 }));
     say('goes on', again);
     await store.end('big', raised, { code: 'NYOTA_SESSION_CLOSED', received: 0, sent: 0 }, 1);
@@ -166,7 +168,7 @@ describe('a disk that takes no more', () => {
   it('by a limit that only the write itself meets (ulimit -f): the step fails, the process and the store live', async () => {
     const { lines, stderr, signal } = await fill(processes.place(), { within: 'ulimit -f 3000; exec "$@"' });
     expect(signal, stderr).toBeNull();
-    const failed = text('could not be written, and nothing of the step is: ');
+    const failed = text('could not be written, and nothing of the step is: the disk does not take it');
     expect(lines).toEqual([failed, text('did not take an earlier step'), ...after]);
   });
 
