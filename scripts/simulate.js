@@ -175,7 +175,10 @@ async function fuzz() {
       child.on('message', (count) => {
         executions = Number(count);
       });
-      return { target, executions, good: (await exited) === 0 };
+      const code = await exited;
+      // What it said last may come behind its end.
+      if (child.connected) await new Promise((resolve) => child.once('disconnect', resolve));
+      return { target, executions, good: code === 0 };
     }),
   );
   const [decoder, session] = outcomes;

@@ -50,6 +50,8 @@ const WRITE_AHEAD_BYTES = 256 * 1024;
 /** How long a closing connection waits for the other side's end before it is cut. */
 const LINGER_MS = 1_000;
 
+const NOTHING: Buffer = Buffer.alloc(0);
+
 type Phase = 'preamble' | 'frames' | 'closing' | 'closed';
 
 export class Connection {
@@ -60,7 +62,8 @@ export class Connection {
   /** Never below the socket's own mark: only a socket above that tells of it with 'drain'. */
   readonly #writeAheadBytes: number;
   #phase: Phase = 'preamble';
-  #preamble: Buffer = Buffer.alloc(0);
+  /** What has come of it; empty before and after. */
+  #preamble = NOTHING;
   #version = 0;
   #bytesRead = 0;
   /** Frames are left in the decoder until `release`. */
@@ -238,7 +241,7 @@ export class Connection {
       return;
     }
     this.#phase = 'frames';
-    this.#preamble = Buffer.alloc(0);
+    this.#preamble = NOTHING;
     if (bytes.length > PREAMBLE_BYTES) this.#takeChunk(bytes.subarray(PREAMBLE_BYTES));
   }
 

@@ -30,13 +30,15 @@ export interface WaitingLineOptions {
   readonly longestWaitMs: number;
 }
 
-/** Who has waited so long is refused, where nobody has finished a handshake for about as long. */
-const PATIENCE_MS = 1_000;
 /**
- * It is looked at in so many steps: a process that was busy with accepting for all of the time has not read a byte yet, and
- * that is nobody's fault. Between two steps it reads.
+ * Who has waited for so many steps is refused, where nobody has finished a handshake for as many. Steps, not time: a process
+ * that was busy with accepting for all of a second has not read a byte yet, and that is nobody's fault. Between two steps
+ * it reads.
  */
-const STEPS = 4;
+const STEP_MS = 250;
+const PATIENCE_STEPS = 4;
+/** One step more for each so many that wait: a crowd that shares a few busy processes takes a while to say its first word. */
+const CROWD = 1_000;
 /** Clients that are refused come back after half to one and a half of it, so that they don't all come at once again. */
 const RETRY_MS = 1_000;
 /** Each step of it, modulo 1, falls into the widest gap that those before have left. */
@@ -109,7 +111,7 @@ export class WaitingLine {
   }
 
   #rearm(): void {
-    this.#timer = this.#options.clock.setTimeout(this.#onStep, PATIENCE_MS / STEPS);
+    this.#timer = this.#options.clock.setTimeout(this.#onStep, STEP_MS);
     this.#timer.unref?.();
   }
 
@@ -123,8 +125,9 @@ export class WaitingLine {
 
   readonly #onStep = (): void => {
     const { clock, longestWaitMs } = this.#options;
-    const stands = ++this.#idleSteps >= STEPS;
-    const since = clock.now() - (stands ? Math.min(PATIENCE_MS, longestWaitMs) : longestWaitMs);
+    const patience = PATIENCE_STEPS + Math.floor(this.#waiting.size / CROWD);
+    const stands = ++this.#idleSteps >= patience;
+    const since = clock.now() - Math.min(longestWaitMs, stands ? patience * STEP_MS : longestWaitMs);
     for (const [arrival, arrivedAt] of this.#waiting) {
       if (arrivedAt > since) break;
       this.#waiting.delete(arrival);

@@ -43,13 +43,12 @@ export class ClientIdentity {
   constructor(kept: ClientStore | undefined, clock: Clock) {
     this.#kept = kept;
     this.#clock = clock;
-    this.stored = kept === undefined ? undefined : load(kept);
+    this.stored = kept === undefined ? undefined : takeOver(kept, clock.now());
     this.#secret = this.stored?.record.credential ?? randomBytes(SECRET_BYTES);
     this.#id = sessionId(this.#secret);
     this.#established = this.stored?.established ?? false;
     if (kept === undefined) return;
-    this.#fence =
-      this.stored === undefined ? this.#create(kept) : raise(kept, this.stored.fence, clock.now());
+    this.#fence = this.stored?.fence ?? this.#create(kept);
     if (isThenable(this.#fence)) this.#fence.then(undefined, () => {}); // the first commit tells of it
   }
 
@@ -145,12 +144,17 @@ export class ClientIdentity {
   }
 }
 
-function load({ store, key }: ClientStore): StoredSession | undefined {
-  const stored = store.load(key);
+function takeOver({ store, key }: ClientStore, now: number): StoredSession | undefined {
+  const stored = store.takeOver?.(key, now);
   // The session must be there before the first call on the client: numbers and order depend on it.
-  if (isThenable(stored))
-    throw invalidOption('store', 'a store that loads at once, without a promise', store);
-  return stored as StoredSession | undefined;
+  if (store.takeOver === undefined || isThenable(stored)) {
+    throw invalidOption(
+      'store',
+      "a store for clients: its 'takeOver' answers at once, without a promise",
+      store,
+    );
+  }
+  return stored;
 }
 
 /** @throws NyotaError `NYOTA_TAKEN_OVER` where another process has raised it since */

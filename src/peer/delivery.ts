@@ -18,6 +18,7 @@ export class Delivery {
   readonly #host: DeliveryHost;
   readonly #seq: number;
   #writes: Array<SetOp | DeleteOp> | undefined;
+  #commit: ((key: string, value: unknown) => void) | undefined;
   /** True where the message may have been handled before, by a process that died. */
   readonly redelivered: boolean;
 
@@ -38,10 +39,14 @@ export class Delivery {
    * a durable store either both are there after a crash, or neither is. Nothing is written where the handler fails.
    * @throws NyotaError as `store.set` does for the key and the value
    */
-  readonly commit = (key: string, value: unknown): void => {
-    this.#writes ??= [];
-    this.#writes.push(this.#host.store.writeOf(key, value));
-  };
+  get commit(): (key: string, value: unknown) => void {
+    // A function that may be taken out of its object; made where it is asked for, which most messages never do.
+    this.#commit ??= (key, value) => {
+      this.#writes ??= [];
+      this.#writes.push(this.#host.store.writeOf(key, value));
+    };
+    return this.#commit;
+  }
 
   /** For the peer: the message is handled now. Throws what keeps the writes from being taken; none is made then. */
   settle(): void {

@@ -10,43 +10,65 @@ type Plain = (...args: unknown[]) => unknown;
 /** A `once` wrapper knows what it wraps, so that `off` finds it. */
 type Wrapper = Plain & { listener?: Plain };
 
+const NONE: readonly Plain[] = Object.freeze([]);
+
 export class Listeners {
-  readonly #events = new EventEmitter();
+  /** Made when first needed: most sessions have no listener of their own. */
+  #events: EventEmitter | undefined;
+  /** What `of` has handed out, until the event's listeners change. Nothing for an event without any: names come from the wire. */
+  #lists: Map<string, readonly Plain[]> | undefined;
 
   on(event: string, listener: Listener): void {
-    const twice = this.#events.listeners(event).some((other: Wrapper) => other === listener);
+    this.#events ??= new EventEmitter();
+    const twice = this.of(event).some((other: Wrapper) => other === listener);
+    this.#lists?.delete(event);
     this.#events.on(event, twice ? wrap(listener as Plain) : (listener as Plain));
   }
 
   once(event: string, listener: Listener): void {
-    const events = this.#events;
+    this.#events ??= new EventEmitter();
+    const remove = (): void => this.#remove(event, wrapper);
     const wrapper: Wrapper = function (this: unknown, ...args) {
-      events.off(event, wrapper);
+      remove();
       return (listener as Plain).apply(this, args);
     };
     wrapper.listener = listener as Plain;
-    events.on(event, wrapper);
+    this.#lists?.delete(event);
+    this.#events.on(event, wrapper);
   }
 
   /** Without a listener: all of the event. */
   off(event: string, listener?: Listener): void {
     if (listener === undefined) {
-      this.#events.removeAllListeners(event);
+      this.#lists?.delete(event);
+      this.#events?.removeAllListeners(event);
       return;
     }
-    const found = this.#events
-      .listeners(event)
-      .find((candidate: Wrapper) => candidate === listener || candidate.listener === listener);
-    if (found !== undefined) this.#events.off(event, found);
+    const found = this.of(event).find(
+      (candidate: Wrapper) => candidate === listener || candidate.listener === listener,
+    );
+    if (found !== undefined) this.#remove(event, found);
   }
 
   count(event: string): number {
-    return this.#events.listenerCount(event);
+    return this.of(event).length;
   }
 
   /** Those of an event, as they are now: what is added or removed while they run takes no part. */
   of(event: string): readonly Plain[] {
-    return this.#events.listeners(event);
+    const known = this.#lists?.get(event);
+    if (known !== undefined) return known;
+    const list: readonly Plain[] = this.#events?.listeners(event) ?? NONE;
+    if (list.length > 0) {
+      this.#lists ??= new Map();
+      this.#lists.set(event, list);
+    }
+    return list;
+  }
+
+  #remove(event: string, listener: Plain): void {
+    this.#lists?.delete(event);
+    this.#events?.off(event, listener);
   }
 }
 

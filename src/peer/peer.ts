@@ -7,19 +7,22 @@ import { NyotaError } from '../errors.js';
 import { isLifecycleEvent } from '../lifecycle.js';
 import type { SocketLike } from '../net/connection.js';
 import type { Limits } from '../options.js';
+import type { FrameDecoder } from '../protocol/frame-decoder.js';
 import type { RunningRequest } from '../session/incoming-requests.js';
 import type { SessionCore } from '../session/session-core.js';
+import type { Conflict } from '../sync/replica.js';
+import type { Change } from '../sync/types.js';
 import { type CallOptions, readCallOptions } from './call-options.js';
-import { Calls, type OnAck } from './calls.js';
+import { Calls, type CallsHost, type OnAck } from './calls.js';
 import { checkEventName, checkListener } from './checks.js';
 import type { Args, HandlerArgs, Names, Reply } from './contract.js';
 import { Delivery, HandlerContext, settleOrReport } from './delivery.js';
 import { isThenable } from './is-thenable.js';
-import { LifecycleEmitter, listenerFailed } from './lifecycle-emitter.js';
+import { LifecycleEmitter } from './lifecycle-emitter.js';
 import type { PeerEvents } from './lifecycle-events.js';
 import { type AnyListener, RemoteEmitter } from './remote-emitter.js';
 import { Runtime, type RuntimeHooks } from './runtime.js';
-import { type SetOptions, SharedStore } from './shared-store.js';
+import { type SetOptions, SharedStore, type SharedStoreHost } from './shared-store.js';
 import { type PeerStats, peerStats } from './stats.js';
 
 /** The remote event whose listeners are being called. */
@@ -31,6 +34,8 @@ interface Delivering {
 }
 
 type Handler = (...args: unknown[]) => unknown;
+type Done = (ok: boolean, value: unknown) => void;
+type AnyPeer = Peer<unknown, unknown, Record<string, unknown>, PeerEvents>;
 
 /**
  * @typeParam Out what this side sends
@@ -40,11 +45,10 @@ type Handler = (...args: unknown[]) => unknown;
  */
 export abstract class Peer<Out, In, State, Events extends PeerEvents> implements AsyncDisposable {
   readonly #lifecycle = new LifecycleEmitter(this);
-  readonly #remote = new RemoteEmitter(this, (event, cause) =>
-    this.#lifecycle.emit('error', listenerFailed(event, cause)),
-  );
-  readonly #handlers = new Map<string, Handler>();
-  readonly #quietWaiters = new Set<() => void>();
+  readonly #remote: RemoteEmitter;
+  /** Made when first needed, as many sessions have none. */
+  #handlers: Map<string, Handler> | undefined;
+  #quietWaiters: Set<() => void> | undefined;
   readonly #limits: Limits;
   readonly #clock: Clock;
   #delivering: Delivering | undefined;
@@ -57,19 +61,11 @@ export abstract class Peer<Out, In, State, Events extends PeerEvents> implements
   protected constructor(role: 'client' | 'server', limits: Limits, clock: Clock) {
     this.#limits = limits;
     this.#clock = clock;
-    this.runtime = new Runtime(role, limits, clock, this.#hooks());
-    this.#calls = new Calls({
-      core: this.core,
-      limits,
-      clock,
-      report: (error) => this.emitLifecycle('error', error),
-      requested: () => this.runtime.reholdProcess(),
-    });
-    this.store = new SharedStore<State>(
-      this.core,
-      () => this.id,
-      (error) => this.emitLifecycle('error', error),
-    );
+    const inside = new Peer.#Inside(this as unknown as AnyPeer);
+    this.runtime = new Runtime(role, limits, clock, inside);
+    this.#calls = new Calls(inside);
+    this.#remote = new RemoteEmitter(this, inside);
+    this.store = new SharedStore<State>(inside);
   }
 
   /** The session's id: 128 bits, public, the same through every reconnect. */
@@ -190,6 +186,7 @@ export abstract class Peer<Out, In, State, Events extends PeerEvents> implements
   ): this {
     checkEventName(event);
     checkListener(event, fn);
+    this.#handlers ??= new Map();
     if (this.#handlers.has(event)) {
       throw new NyotaError(
         'NYOTA_HANDLER_EXISTS',
@@ -201,7 +198,7 @@ export abstract class Peer<Out, In, State, Events extends PeerEvents> implements
   }
 
   unhandle(event: Names<In>): this {
-    this.#handlers.delete(event);
+    this.#handlers?.delete(event);
     return this;
   }
 
@@ -272,7 +269,7 @@ export abstract class Peer<Out, In, State, Events extends PeerEvents> implements
     return new Promise((resolve) => {
       const settle = (): void => {
         this.#clock.clearTimeout(timer);
-        this.#quietWaiters.delete(check);
+        this.#quietWaiters?.delete(check);
         resolve();
       };
       const check = (): void => {
@@ -280,12 +277,14 @@ export abstract class Peer<Out, In, State, Events extends PeerEvents> implements
       };
       const timer = this.#clock.setTimeout(settle, this.#limits.drainTimeoutMs);
       if (!this.holdsProcess()) timer.unref?.();
+      this.#quietWaiters ??= new Set();
       this.#quietWaiters.add(check);
     });
   }
 
   /** Ask the waiters of `untilQuiet` again. */
   protected quietChanged(): void {
+    if (this.#quietWaiters === undefined) return;
     for (const check of [...this.#quietWaiters]) check();
   }
 
@@ -315,26 +314,21 @@ export abstract class Peer<Out, In, State, Events extends PeerEvents> implements
     request: RunningRequest,
     done: (ok: boolean, value: unknown) => void,
   ): boolean {
-    const handler = this.#handlers.get(event);
+    const handler = this.#handlers?.get(event);
     if (handler === undefined) return false;
     const context = new HandlerContext<this>(this, this, request);
-    const succeeded = (value: unknown): void => {
-      try {
-        context.settle();
-      } catch (error) {
-        done(false, error);
-        return;
-      }
-      done(true, value);
-    };
-    const failed = (error: unknown): void => done(false, error);
+    let reply: unknown;
     try {
-      const reply = handler.call(this, ...args, context);
-      if (isThenable(reply)) reply.then(succeeded, failed);
-      else succeeded(reply);
+      reply = handler.call(this, ...args, context);
+      if (isThenable(reply)) {
+        answerLater(reply, context, done);
+        return true;
+      }
     } catch (error) {
-      failed(error);
+      done(false, error);
+      return true;
     }
+    answer(context, reply, done);
     return true;
   }
 
@@ -362,35 +356,115 @@ export abstract class Peer<Out, In, State, Events extends PeerEvents> implements
     return undefined;
   }
 
-  #hooks(): RuntimeHooks {
-    return {
-      dispatch: (event, args, seq, redelivered) => this.#dispatch(event, args, seq, redelivered),
-      handle: (event, args, request, done) => this.#handle(event, args, request, done),
-      changed: (changes, local) => {
-        this.store.notify(changes);
-        if (local || this.#lifecycle.listeners.count('change') === 0) return;
-        for (const { key, bytes, revision } of changes) {
-          this.#lifecycle.emit('change', key, this.store.decode(bytes), revision);
-        }
-      },
-      conflicted: (conflicts) => {
-        for (const { key, attempted, current, error } of conflicts) {
-          const values = {
-            attempted: this.store.decode(attempted),
-            current: this.store.decode(current?.bytes),
-          };
-          this.#lifecycle.emit('conflict', { key, ...values, error });
-        }
-      },
-      drain: () => this.#lifecycle.emit('drain'),
-      settled: () => {
-        this.quietChanged();
-        this.runtime.reholdProcess();
-      },
-      report: (error) => this.#lifecycle.emit('error', error),
-      detached: (error, said) => this.detached(error, said),
-      sideFrame: (frame) => this.sideFrame(frame.type, frame),
-      holdsProcess: () => this.holdsProcess(),
-    };
+  /**
+   * What the parts of a peer ask of it, and users must not see. A class: a literal of closures for each peer would weigh on idle
+   * sessions.
+   */
+  static readonly #Inside = class implements RuntimeHooks, CallsHost, SharedStoreHost {
+    readonly #peer: AnyPeer;
+
+    constructor(peer: AnyPeer) {
+      this.#peer = peer;
+    }
+
+    get core(): SessionCore {
+      return this.#peer.core;
+    }
+
+    get limits(): Limits {
+      return this.#peer.#limits;
+    }
+
+    get clock(): Clock {
+      return this.#peer.#clock;
+    }
+
+    get id(): string {
+      return this.#peer.id;
+    }
+
+    dispatch(
+      event: string,
+      args: unknown[],
+      seq: number,
+      redelivered: boolean,
+    ): PromiseLike<unknown> | undefined {
+      return this.#peer.#dispatch(event, args, seq, redelivered);
+    }
+
+    handle(
+      event: string,
+      args: unknown[],
+      request: RunningRequest,
+      done: (ok: boolean, value: unknown) => void,
+    ): boolean {
+      return this.#peer.#handle(event, args, request, done);
+    }
+
+    changed(changes: readonly Change[], local: boolean): void {
+      const { store } = this.#peer;
+      const lifecycle = this.#peer.#lifecycle;
+      store.notify(changes);
+      if (local || lifecycle.listeners.count('change') === 0) return;
+      for (const { key, bytes, revision } of changes) {
+        lifecycle.emit('change', key, store.decode(bytes), revision);
+      }
+    }
+
+    conflicted(conflicts: readonly Conflict[]): void {
+      const { store } = this.#peer;
+      for (const { key, attempted, current, error } of conflicts) {
+        const values = { attempted: store.decode(attempted), current: store.decode(current?.bytes) };
+        this.#peer.emitLifecycle('conflict', { key, ...values, error });
+      }
+    }
+
+    drain(): void {
+      this.#peer.emitLifecycle('drain');
+    }
+
+    settled(): void {
+      this.#peer.quietChanged();
+      this.#peer.runtime.reholdProcess();
+    }
+
+    requested(): void {
+      this.#peer.runtime.reholdProcess();
+    }
+
+    report(error: NyotaError): void {
+      this.#peer.emitLifecycle('error', error);
+    }
+
+    detached(error: NyotaError | undefined, said: boolean): void {
+      this.#peer.detached(error, said);
+    }
+
+    sideFrame(frame: FrameDecoder): boolean {
+      return this.#peer.sideFrame(frame.type, frame);
+    }
+
+    holdsProcess(): boolean {
+      return this.#peer.holdsProcess();
+    }
+  };
+}
+
+/** The handler is done: what it commits is written, and its reply goes out. */
+function answer(delivery: Delivery, reply: unknown, done: Done): void {
+  try {
+    delivery.settle();
+  } catch (error) {
+    done(false, error);
+    return;
   }
+  done(true, reply);
+}
+
+/** Apart from `#handle`, so that a handler that answers at once costs no closures. */
+function answerLater(reply: PromiseLike<unknown>, delivery: Delivery, done: Done): void {
+  reply.then(
+    (value) => answer(delivery, value, done),
+    (error: unknown) => done(false, error),
+  );
 }

@@ -14,7 +14,7 @@ import { sessionId, verifierOf, verify } from '../session/credentials.js';
 import type { StoredSession, Tombstone } from '../stores/session-store.js';
 import { Refusal, unauthorized } from './admission.js';
 import type { ResolvedServerOptions } from './server-options.js';
-import { Session } from './session.js';
+import { Session, type SessionHost } from './session.js';
 
 export interface RegistryHooks<C> {
   /** False while the server takes no new sessions. */
@@ -40,6 +40,7 @@ export class Registry<C> {
   readonly counts = { sessionsStarted: 0, sessionsResumed: 0, sessionsExpired: 0 };
   readonly #options: ResolvedServerOptions;
   readonly #hooks: RegistryHooks<C>;
+  readonly #sessionHost: SessionHost;
   /** The store may be asked in between: two connections of one client must not begin the same session twice. */
   readonly #admitting = new Map<string, Promise<unknown>>();
   readonly #endings = new Set<Promise<void>>();
@@ -47,6 +48,16 @@ export class Registry<C> {
   constructor(options: ResolvedServerOptions, hooks: RegistryHooks<C>) {
     this.#options = options;
     this.#hooks = hooks;
+    const { limits, clock, resumeWindowMs, store } = options;
+    this.#sessionHost = {
+      limits,
+      clock,
+      resumeWindowMs,
+      store,
+      ended: (session, reason) => this.#ended(session as unknown as Session<C>, reason),
+      misbehaved: (error, remoteAddress) => hooks.misbehaved(error, remoteAddress),
+      evicted: (session) => this.#forget(session as unknown as Session<C>),
+    };
   }
 
   /** Resolves once the store knows of every session that is over. */
@@ -139,13 +150,13 @@ export class Registry<C> {
       return this.#over(record.id, connection);
     }
     const raised = await store.attach(record.id, fence, now, open.attempt);
-    if (raised === undefined) {
+    // What the process before committed last is read only now that it can't commit any more.
+    const image = raised === undefined ? undefined : await store.load(record.id);
+    if (raised === undefined || image?.fence !== raised) {
       return new Refusal(
         new NyotaError('NYOTA_SERVER_BUSY', 'another process is taking this session over at the moment'),
       );
     }
-    // What the process before committed last is read only now that it can't commit any more.
-    const image = (await store.load(record.id)) ?? stored;
     const beginning = {
       id: record.id,
       verifier: record.credential,
@@ -180,22 +191,14 @@ export class Registry<C> {
   }
 
   #begin({ id, verifier, identity, fence, stored }: Beginning, open: OpenMessage): Session<C> {
-    const { limits, clock, resumeWindowMs, store } = this.#options;
-    const session = new Session<C>({
+    const session = new Session<C>(this.#sessionHost, {
       id,
       verifier,
       identity,
-      limits,
-      clock,
-      resumeWindowMs,
-      store,
       fence,
       attempt: open.attempt,
       stored,
       agreed: open.limits,
-      ended: (ended, reason) => this.#ended(ended as unknown as Session<C>, reason),
-      misbehaved: (error, remoteAddress) => this.#hooks.misbehaved(error, remoteAddress),
-      evicted: (evicted) => this.#forget(evicted as unknown as Session<C>),
     });
     this.sessions.set(id, session);
     this.#hooks.begun(session, stored !== undefined);

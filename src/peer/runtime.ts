@@ -55,6 +55,8 @@ export class Runtime implements SessionActions {
   #suspended: Promise<void> | undefined;
   #timer: ClockTimer | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
+  /** The timer keeps the process alive. */
+  #timerHolds = true;
 
   constructor(role: Role, limits: Limits, clock: Clock, hooks: RuntimeHooks) {
     this.#clock = clock;
@@ -248,13 +250,18 @@ export class Runtime implements SessionActions {
     if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer);
     this.#timerAt = at;
     this.#timer = this.#clock.setTimeout(this.#onTimer, Math.max(0, Math.ceil(at - this.#clock.now())));
-    if (!this.#hooks.holdsProcess()) this.#timer.unref?.();
+    this.#timerHolds = true;
+    this.reholdProcess();
   }
 
   /** Whether the process is held has changed. */
   reholdProcess(): void {
     if (this.#timer === undefined) return;
-    if (this.#hooks.holdsProcess()) this.#timer.ref?.();
+    const holds = this.#hooks.holdsProcess();
+    // Asked for every request and every reply.
+    if (holds === this.#timerHolds) return;
+    this.#timerHolds = holds;
+    if (holds) this.#timer.ref?.();
     else this.#timer.unref?.();
   }
 
@@ -319,43 +326,43 @@ export class Runtime implements SessionActions {
   /** Reads one connection for the session. A class: a literal of closures for each would weigh on idle sessions. */
   static readonly #Reader = class implements ConnectionReader {
     readonly #runtime: Runtime;
-    readonly #connection: Connection;
-    readonly #generation: number;
+    readonly #ownConnection: Connection;
+    readonly #ownGeneration: number;
     /** The other side's last words were a CLOSE. */
     #said = false;
 
     constructor(runtime: Runtime, connection: Connection, generation: number) {
       this.#runtime = runtime;
-      this.#connection = connection;
-      this.#generation = generation;
+      this.#ownConnection = connection;
+      this.#ownGeneration = generation;
     }
 
     chunkStart(bytes: number): boolean {
-      return this.#runtime.core.chunkStart(this.#generation, bytes);
+      return this.#runtime.core.chunkStart(this.#ownGeneration, bytes);
     }
 
     frame(frame: FrameDecoder): void {
       const runtime = this.#runtime;
       const { core } = runtime;
-      if (frame.type === FrameType.CLOSE && this.#generation === runtime.#generation) {
+      if (frame.type === FrameType.CLOSE && this.#ownGeneration === runtime.#generation) {
         const body = decodePayload(frame.source, frame.start, frame.end, core.limits);
         const reason = closeError(parseClose(body));
         this.#said = true;
-        this.#connection.end(undefined, reason);
+        this.#ownConnection.end(undefined, reason);
       } else if (runtime.#hooks.sideFrame(frame)) {
-        core.countControl(this.#generation);
+        core.countControl(this.#ownGeneration);
       } else {
-        core.receive(this.#generation, frame);
+        core.receive(this.#ownGeneration, frame);
       }
     }
 
     chunkEnd(): void {
-      this.#runtime.core.chunkEnd(this.#generation);
-      if (this.#connection.nextDeadline !== Number.POSITIVE_INFINITY) this.#runtime.rearm();
+      this.#runtime.core.chunkEnd(this.#ownGeneration);
+      if (this.#ownConnection.nextDeadline !== Number.POSITIVE_INFINITY) this.#runtime.rearm();
     }
 
     writable(): void {
-      this.#runtime.#pump(this.#connection, this.#generation);
+      this.#runtime.#pump(this.#ownConnection, this.#ownGeneration);
     }
 
     lastWords(error: NyotaError): Buffer {
@@ -364,7 +371,7 @@ export class Runtime implements SessionActions {
 
     closed(error: NyotaError | undefined): void {
       const runtime = this.#runtime;
-      if (!runtime.core.detach(this.#generation)) return;
+      if (!runtime.core.detach(this.#ownGeneration)) return;
       runtime.#connection = undefined;
       runtime.#hooks.detached(error, this.#said);
     }

@@ -31,24 +31,12 @@ const MISBEHAVIOUR: ReadonlySet<string> = new Set([
 
 export type SessionState = 'new' | 'attached' | 'detached' | 'dead';
 
-/** What a session is made of, and what it asks of its server. */
-export interface SessionOrigin {
-  readonly id: string;
-  /** Knows the client's secret again. */
-  readonly verifier: Buffer;
-  readonly identity: unknown;
+/** What a session asks of its server; one for all of them. */
+export interface SessionHost {
   readonly limits: Limits;
   readonly clock: Clock;
   readonly resumeWindowMs: number;
   readonly store: SessionStore;
-  /** With a durable store: by which the store knows that this process owns the session. */
-  readonly fence: number;
-  /** The attempt of its client that it begins with. */
-  readonly attempt: number;
-  /** What a process before this one has kept of it. */
-  readonly stored: StoredSession | undefined;
-  /** What its client accepts: known before anything is sent. */
-  readonly agreed: WireLimits;
   /** The session is over: forget it, and remember why. */
   ended(session: Session<never>, reason: NyotaError): void;
   /** Its connection was broken off because of what the client did. */
@@ -57,8 +45,27 @@ export interface SessionOrigin {
   evicted(session: Session<never>): void;
 }
 
+/** What a session is made of. */
+export interface SessionOrigin {
+  readonly id: string;
+  /** Knows the client's secret again. */
+  readonly verifier: Buffer;
+  readonly identity: unknown;
+  /** With a durable store: by which the store knows that this process owns the session. */
+  readonly fence: number;
+  /** The attempt of its client that it begins with. */
+  readonly attempt: number;
+  /** What a process before this one has kept of it. */
+  readonly stored: StoredSession | undefined;
+  /** What its client accepts: known before anything is sent. */
+  readonly agreed: WireLimits;
+}
+
 export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, StateOf<C>, SessionEvents> {
-  readonly #origin: SessionOrigin;
+  readonly #host: SessionHost;
+  readonly #id: string;
+  readonly #verifier: Buffer;
+  readonly #identity: unknown;
   #state: SessionState = 'new';
   #resumed = false;
   #fence: number;
@@ -68,16 +75,19 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
   #closing: Promise<void> | undefined;
 
   /** Made by the server. */
-  constructor(origin: SessionOrigin) {
-    super('server', origin.limits, origin.clock);
-    this.#origin = origin;
+  constructor(host: SessionHost, origin: SessionOrigin) {
+    super('server', host.limits, host.clock);
+    this.#host = host;
+    this.#id = origin.id;
+    this.#verifier = origin.verifier;
+    this.#identity = origin.identity;
     this.#fence = origin.fence;
     this.#attempt = origin.attempt;
     this.core.sender.agree(origin.agreed);
-    if (!origin.store.durable) return;
+    if (!host.store.durable) return;
     this.runtime.keepInStore(
       {
-        commit: (batch) => origin.store.commit(origin.id, this.#fence, batch),
+        commit: (batch) => host.store.commit(this.#id, this.#fence, batch),
         failed: (error) => this.#evict(error),
       },
       origin.stored,
@@ -85,7 +95,7 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
   }
 
   override get id(): string {
-    return this.#origin.id;
+    return this.#id;
   }
 
   override get state(): SessionState {
@@ -94,7 +104,7 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
 
   /** What `authenticate` returned for this session's client. */
   get identity(): unknown {
-    return this.#origin.identity;
+    return this.#identity;
   }
 
   /** Whether the connection at hand, or the last one, resumed the session. */
@@ -121,14 +131,14 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
 
   /** For the server: it is destroyed. A session in a durable store lives on there, as after a crash. */
   leave(): void {
-    if (!this.#origin.store.durable) {
+    if (!this.#host.store.durable) {
       this.destroy();
       return;
     }
     const connection = this.runtime.connection;
     if (this.#state === 'dead') return;
     this.#stopExpiry();
-    this.#origin.evicted(this as unknown as Session<never>);
+    this.#host.evicted(this as unknown as Session<never>);
     this.#die(new NyotaError('NYOTA_SERVER_CLOSING', 'the server was destroyed'));
     connection?.destroy();
   }
@@ -166,11 +176,11 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
    * object is of no use any more.
    */
   async renewFence(attempt: number): Promise<boolean> {
-    const { store, id, clock } = this.#origin;
+    const { store, clock } = this.#host;
     this.#attempt = attempt;
     if (!store.durable) return true;
     const raised = await this.runtime.betweenSteps(async () => {
-      const fence = await store.attach(id, this.#fence, clock.now(), attempt);
+      const fence = await store.attach(this.#id, this.#fence, clock.now(), attempt);
       if (fence !== undefined) this.#fence = fence;
       return fence;
     });
@@ -202,7 +212,7 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
 
   /** For the server: whether the secret and the identity are this session's. */
   belongsTo(verified: (verifier: Buffer) => boolean, sameIdentity: (identity: unknown) => boolean): boolean {
-    return verified(this.#origin.verifier) && sameIdentity(this.#origin.identity);
+    return verified(this.#verifier) && sameIdentity(this.#identity);
   }
 
   /** For the server: what keeps a client from resuming, told by the numbers of its OPEN. */
@@ -250,7 +260,7 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
         'disconnect',
         new NyotaError('NYOTA_TAKEN_OVER', 'another connection resumed this session'),
       );
-    if (this.#origin.store.durable) void this.runtime.commit({ detachedAt: null });
+    if (this.#host.store.durable) void this.runtime.commit({ detachedAt: null });
     this.runtime.attach(connection, theirs, received, welcome);
     this.emitLifecycle('connect', { resumed });
   }
@@ -283,9 +293,9 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
     await before?.();
     const connection = this.runtime.connection;
     this.runtime.close(reason);
-    if (this.#origin.store.durable && reason.code === 'NYOTA_SERVER_CLOSING') {
+    if (this.#host.store.durable && reason.code === 'NYOTA_SERVER_CLOSING') {
       // The session outlives this process: the next one goes on with it.
-      if (this.state !== 'dead') await this.runtime.commit({ detachedAt: this.#origin.clock.now() });
+      if (this.state !== 'dead') await this.runtime.commit({ detachedAt: this.#host.clock.now() });
       // Last: what is accepted until here is in the store when this process lets go.
       await this.runtime.settleSteps();
       this.#evict(reason);
@@ -304,7 +314,7 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
     const remoteAddress = this.#remoteAddress;
     this.#state = 'detached';
     if (error !== undefined && !said && MISBEHAVIOUR.has(error.code))
-      this.#origin.misbehaved(error, remoteAddress);
+      this.#host.misbehaved(error, remoteAddress);
     this.emitLifecycle('disconnect', error);
     this.quietChanged();
     const closedByClient = said && error?.code === 'NYOTA_SESSION_CLOSED';
@@ -313,7 +323,7 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
   }
 
   #startExpiry(): void {
-    const { clock, resumeWindowMs } = this.#origin;
+    const { clock, resumeWindowMs } = this.#host;
     this.#stopExpiry();
     this.#expiry = clock.setTimeout(() => {
       this.#expiry = undefined;
@@ -330,7 +340,7 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
   #evict(reason: NyotaError): void {
     if (this.#state === 'dead') return;
     this.#stopExpiry();
-    this.#origin.evicted(this as unknown as Session<never>);
+    this.#host.evicted(this as unknown as Session<never>);
     if (reason.code === 'NYOTA_STORE_FAILED') this.emitLifecycle('error', reason);
     // What was taken in and not stored is nobody's any more: that is never silent.
     else if (this.core.sender.outbox.unstored > 0) this.emitLifecycle('error', unstored(reason, this.core));
@@ -341,7 +351,7 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
   }
 
   #stopExpiry(): void {
-    if (this.#expiry !== undefined) this.#origin.clock.clearTimeout(this.#expiry);
+    if (this.#expiry !== undefined) this.#host.clock.clearTimeout(this.#expiry);
     this.#expiry = undefined;
   }
 
@@ -349,7 +359,7 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
     if (this.#state === 'dead') return;
     this.#stopExpiry();
     this.#state = 'dead';
-    this.#origin.ended(this as unknown as Session<never>, reason);
+    this.#host.ended(this as unknown as Session<never>, reason);
     this.#die(reason);
   }
 

@@ -20,6 +20,14 @@ export interface SetOptions {
 /** Hears what becomes of a key; `value` is undefined where it was deleted. */
 export type Watcher = (key: string, value: unknown, revision: number) => void;
 
+/** What a store needs of its peer. */
+export interface SharedStoreHost {
+  readonly core: SessionCore;
+  /** The session's id. */
+  readonly id: string;
+  report(error: NyotaError): void;
+}
+
 interface Watch {
   readonly matches: (key: string) => boolean;
   readonly fn: Watcher;
@@ -30,25 +38,21 @@ interface Watch {
  * event's arguments may be, up to 64 KiB; 10 000 keys and 16 MiB in all. A value of `undefined` is no entry.
  */
 export class SharedStore<State = Record<string, unknown>> {
-  readonly #core: SessionCore;
-  readonly #sessionId: () => string;
-  readonly #report: (error: NyotaError) => void;
-  readonly #watches = new Set<Watch>();
+  readonly #host: SharedStoreHost;
+  #watches: Set<Watch> | undefined;
 
   /** Made by a peer; not by users. */
-  constructor(core: SessionCore, sessionId: () => string, report: (error: NyotaError) => void) {
-    this.#core = core;
-    this.#sessionId = sessionId;
-    this.#report = report;
+  constructor(host: SharedStoreHost) {
+    this.#host = host;
   }
 
   /** The visible value, as a copy; undefined where there is none. `sessionID` is the session's id. */
   get<K extends Names<State>>(key: K): State[K] | undefined;
   get(key: typeof SESSION_ID_KEY): string;
   get(key: string): unknown {
-    if (key === SESSION_ID_KEY) return this.#sessionId();
+    if (key === SESSION_ID_KEY) return this.#host.id;
     checkKey(key);
-    const entry = this.#core.store.get(key);
+    const entry = this.#host.core.store.get(key);
     return entry === undefined ? undefined : this.#decode(entry.bytes);
   }
 
@@ -59,10 +63,10 @@ export class SharedStore<State = Record<string, unknown>> {
   set<K extends Names<State>>(key: K, value: State[K], options: SetOptions = {}): void {
     checkKey(key);
     if (value === undefined) {
-      this.#core.store.write({ kind: 'delete', key });
+      this.#host.core.store.write({ kind: 'delete', key });
       return;
     }
-    this.#core.store.write({ kind: 'set', key, bytes: this.#encode(key, value), ...ttlOf(options) });
+    this.#host.core.store.write({ kind: 'set', key, bytes: this.#encode(key, value), ...ttlOf(options) });
   }
 
   /** Each entry of an object. All are checked before the first is written. */
@@ -74,22 +78,22 @@ export class SharedStore<State = Record<string, unknown>> {
   /** True where there was something to delete. */
   delete(key: Names<State>): boolean {
     checkKey(key);
-    const had = this.#core.store.has(key);
-    if (had) this.#core.store.write({ kind: 'delete', key });
+    const had = this.#host.core.store.has(key);
+    if (had) this.#host.core.store.write({ kind: 'delete', key });
     return had;
   }
 
   has(key: Names<State> | typeof SESSION_ID_KEY): boolean {
-    return key === SESSION_ID_KEY || this.#core.store.has(key);
+    return key === SESSION_ID_KEY || this.#host.core.store.has(key);
   }
 
   keys(): IterableIterator<Names<State>> {
-    return this.#core.store.keys() as IterableIterator<Names<State>>;
+    return this.#host.core.store.keys() as IterableIterator<Names<State>>;
   }
 
   *entries(): IterableIterator<[Names<State>, State[Names<State>]]> {
-    for (const key of this.#core.store.keys()) {
-      const entry = this.#core.store.get(key);
+    for (const key of this.#host.core.store.keys()) {
+      const entry = this.#host.core.store.get(key);
       if (entry !== undefined) yield [key as Names<State>, this.#decode(entry.bytes) as State[Names<State>]];
     }
   }
@@ -100,7 +104,7 @@ export class SharedStore<State = Record<string, unknown>> {
 
   /** Entries, `sessionID` not counted. */
   get size(): number {
-    return this.#core.store.size;
+    return this.#host.core.store.size;
   }
 
   /** A copy of all of it, as an object without a prototype. */
@@ -121,7 +125,7 @@ export class SharedStore<State = Record<string, unknown>> {
   ): Promise<State[K] | undefined> {
     checkKey(key);
     for (;;) {
-      const expectedRevision = this.#core.store.revisionOf(key);
+      const expectedRevision = this.#host.core.store.revisionOf(key);
       const value = await fn(this.get(key));
       if ((await this.#compareAndSet(key, value, expectedRevision)) === 'accepted') return value;
     }
@@ -150,15 +154,17 @@ export class SharedStore<State = Record<string, unknown>> {
       throw new NyotaError('NYOTA_INVALID_ARGUMENT', `watch takes a function, not ${describeValue(fn)}`);
     }
     const watch: Watch = { matches: compilePattern(pattern), fn };
-    this.#watches.add(watch);
-    return () => this.#watches.delete(watch);
+    this.#watches ??= new Set();
+    const watches = this.#watches;
+    watches.add(watch);
+    return () => watches.delete(watch);
   }
 
   /** Resolves once all of this side's writes are confirmed by the other. Rejects where the session ends before. */
   synced(): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#core.assertLive();
-      this.#core.store.whenSynced((error) => (error === undefined ? resolve() : reject(error)));
+      this.#host.core.assertLive();
+      this.#host.core.store.whenSynced((error) => (error === undefined ? resolve() : reject(error)));
     });
   }
 
@@ -172,20 +178,21 @@ export class SharedStore<State = Record<string, unknown>> {
 
   /** For the peer: all of the writes, or none where one of them can't be taken. */
   writeAll(ops: ReadonlyArray<SetOp | DeleteOp>): void {
-    this.#core.store.checkAll(ops);
-    for (const op of ops) this.#core.store.write(op);
+    this.#host.core.store.checkAll(ops);
+    for (const op of ops) this.#host.core.store.write(op);
   }
 
   /** For the peer: the watchers' share of visible changes. */
   notify(changes: readonly Change[]): void {
-    if (this.#watches.size === 0) return;
+    const watches = this.#watches;
+    if (watches === undefined || watches.size === 0) return;
     for (const { key, bytes, revision } of changes) {
-      for (const watch of [...this.#watches]) {
+      for (const watch of [...watches]) {
         if (!watch.matches(key)) continue;
         try {
           watch.fn(key, bytes === undefined ? undefined : this.#decode(bytes), revision);
         } catch (cause) {
-          this.#report(listenerFailed(`watch of ${key}`, cause));
+          this.#host.report(listenerFailed(`watch of ${key}`, cause));
         }
       }
     }
@@ -203,10 +210,10 @@ export class SharedStore<State = Record<string, unknown>> {
     options: SetOptions = {},
   ): Promise<'accepted' | 'conflict' | 'session lost'> {
     checkKey(key);
-    this.#core.assertLive();
+    this.#host.core.assertLive();
     const bytes = value === undefined ? undefined : this.#encode(key, value);
     const result = await new Promise<CompareAndSetResult>((resolve) => {
-      this.#core.store.compareAndSet(
+      this.#host.core.store.compareAndSet(
         { kind: 'compare-and-set', key, bytes, expectedRevision, ...ttlOf(options) },
         resolve,
       );
@@ -214,16 +221,17 @@ export class SharedStore<State = Record<string, unknown>> {
     if (result.accepted) return 'accepted';
     if (result.error.code === 'NYOTA_STORE_CONFLICT') return 'conflict';
     // The store's content went along into the new session: the write can be tried there.
-    if (result.error.code === 'NYOTA_SESSION_LOST' && this.#core.state.is !== 'ended') return 'session lost';
+    if (result.error.code === 'NYOTA_SESSION_LOST' && this.#host.core.state.is !== 'ended')
+      return 'session lost';
     throw result.error;
   }
 
   #encode(key: string, value: unknown): Buffer {
-    return Buffer.from(encodePayload(value, this.#core.sender.payloadLimits, `the value of '${key}'`));
+    return Buffer.from(encodePayload(value, this.#host.core.sender.payloadLimits, `the value of '${key}'`));
   }
 
   #decode(bytes: Buffer): unknown {
-    return decodePayload(bytes, 0, bytes.length, this.#core.limits);
+    return decodePayload(bytes, 0, bytes.length, this.#host.core.limits);
   }
 }
 

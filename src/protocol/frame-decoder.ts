@@ -2,9 +2,9 @@
  * Bytes to frames: a cursor over the chunks of one connection. Pure; knows nothing of what a frame means.
  *
  * A frame inside one chunk is not copied and no object is made for it: `next()` moves on and the fields
- * tell what is there. Only the bytes of a frame that is not whole yet are kept, in one buffer that grows
- * by doubling with what has really arrived. So a peer that claims a large frame and sends little makes
- * us hold little, and tiny chunks (each a Buffer of its own, some 200 bytes of heap) are not held at all.
+ * tell what is there. Only the bytes of a frame that is not whole yet are kept: large chunks as they are, everything else in
+ * a buffer that grows by doubling with what has really arrived. So a peer that claims a large frame and sends
+ * little makes us hold little, and tiny chunks (each a Buffer of its own, some 200 bytes of heap) are not held at all.
  */
 import { NyotaError } from '../errors.js';
 import { Flag, LENGTH_BYTES, SEQ_BYTES } from './constants.js';
@@ -14,6 +14,8 @@ import { readSeq } from './frame-encoder.js';
 const LEAST_LENGTH = 2;
 /** The first size of the buffer for a partial frame; most frames are smaller. */
 const FIRST_KEPT_BYTES = 512;
+/** A chunk with so much of a partial frame is kept itself, and copied once: when the frame is whole. */
+const LARGE_CHUNK_BYTES = 16 * 1024;
 const NOTHING = Buffer.alloc(0);
 
 /**
@@ -36,13 +38,20 @@ export class FrameDecoder {
   source: Buffer = NOTHING;
   start = 0;
   end = 0;
+  /** The frame was put together in memory that nothing else is in, and nobody writes to any more: a view may be kept. */
+  own = false;
 
   #chunk: Buffer = NOTHING;
   #at = 0;
   /** Chunks pushed before the one at hand was used up; used from `#waitingAt` on. */
   #waiting: Buffer[] = [];
   #waitingAt = 0;
+  /** What was kept before `#kept`, in order; each is full. */
+  #parts: Buffer[] | undefined;
   #kept: Buffer = NOTHING;
+  /** How much of `#kept` is in use. */
+  #used = 0;
+  /** All of the partial frame that is here. */
   #keptBytes = 0;
   /** Bytes of the whole partial frame with its length field; 0 while that is not known. */
   #neededBytes = 0;
@@ -101,10 +110,13 @@ export class FrameDecoder {
 
   #nextChunk(): boolean {
     const chunk = this.#waiting[this.#waitingAt];
-    // Nothing may hold on to a chunk that is used up.
+    // Nothing may hold on to a chunk that is used up: an idle connection would keep up to 64 KiB.
     if (chunk === undefined) {
       this.#chunk = NOTHING;
       this.#at = 0;
+      this.source = NOTHING;
+      this.start = 0;
+      this.end = 0;
       return false;
     }
     this.#waitingAt++;
@@ -127,28 +139,56 @@ export class FrameDecoder {
     }
     this.#keep(Math.min(available, this.#neededBytes - this.#keptBytes));
     if (this.#keptBytes < this.#neededBytes) return false;
-    const frame = this.#kept;
+    const frame = this.#wholeFrame();
     const bytes = this.#neededBytes;
+    this.#parts = undefined;
     this.#kept = NOTHING;
+    this.#used = 0;
     this.#keptBytes = 0;
     this.#neededBytes = 0;
     this.#readFrame(frame, 0, bytes);
+    this.own = true;
     return true;
   }
 
-  /** Moves `bytes` from the chunk to the buffer of the partial frame. */
+  #wholeFrame(): Buffer {
+    if (this.#parts === undefined) return this.#kept;
+    const frame = Buffer.allocUnsafeSlow(this.#neededBytes);
+    let at = 0;
+    for (const part of this.#parts) at += part.copy(frame, at);
+    this.#kept.copy(frame, at, 0, this.#used);
+    return frame;
+  }
+
+  /** Moves `bytes` of a partial frame from the chunk to what is kept. */
   #keep(bytes: number): void {
-    const total = this.#keptBytes + bytes;
+    // The length at the front is read from `#kept`.
+    if (bytes >= LARGE_CHUNK_BYTES && this.#neededBytes > 0) this.#keepChunk(bytes);
+    else this.#copy(bytes);
+    this.#keptBytes += bytes;
+    this.#at += bytes;
+  }
+
+  #keepChunk(bytes: number): void {
+    this.#parts ??= [];
+    if (this.#used > 0) this.#parts.push(this.#kept.subarray(0, this.#used));
+    this.#kept = NOTHING;
+    this.#used = 0;
+    this.#parts.push(this.#chunk.subarray(this.#at, this.#at + bytes));
+  }
+
+  #copy(bytes: number): void {
+    const total = this.#used + bytes;
     if (total > this.#kept.length) {
+      const lacking = this.#neededBytes - this.#keptBytes + this.#used;
       let size = Math.max(FIRST_KEPT_BYTES, 2 * this.#kept.length, total);
-      if (this.#neededBytes > 0 && 2 * size > this.#neededBytes) size = Math.max(this.#neededBytes, total);
+      if (this.#neededBytes > 0 && 2 * size > lacking) size = Math.max(lacking, total);
       const grown = Buffer.allocUnsafeSlow(size);
-      this.#kept.copy(grown, 0, 0, this.#keptBytes);
+      this.#kept.copy(grown, 0, 0, this.#used);
       this.#kept = grown;
     }
-    this.#chunk.copy(this.#kept, this.#keptBytes, this.#at, this.#at + bytes);
-    this.#keptBytes = total;
-    this.#at += bytes;
+    this.#chunk.copy(this.#kept, this.#used, this.#at, this.#at + bytes);
+    this.#used = total;
   }
 
   #checkedLength(source: Buffer, offset: number): number {
@@ -184,6 +224,7 @@ export class FrameDecoder {
     this.source = source;
     this.start = headerEnd;
     this.end = end;
+    this.own = false;
   }
 
   /** The stream can't be read on: lets go of everything and remembers why. */
@@ -193,7 +234,9 @@ export class FrameDecoder {
     this.#at = 0;
     this.#waiting = [];
     this.#waitingAt = 0;
+    this.#parts = undefined;
     this.#kept = NOTHING;
+    this.#used = 0;
     this.#keptBytes = 0;
     this.source = NOTHING;
     this.start = 0;

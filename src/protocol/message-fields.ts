@@ -5,6 +5,7 @@
 import { type ErrorCode, isErrorCode, NyotaError, printable } from '../errors.js';
 import { MAX_KEY_BYTES, MAX_U32, MAX_U48, MIN_DEPTH, MIN_FRAME_BYTES, MIN_VALUES } from './constants.js';
 import { encodePrepared } from './packer.js';
+import { encodePlain } from './plain-encoder.js';
 
 /** What one side announces in the handshake, and holds the other to. */
 export interface WireLimits {
@@ -18,9 +19,17 @@ export interface WireLimits {
   pingIntervalMs: number;
 }
 
+/** Bodies of nyota's own making: no limit of a peer's is near. */
+const NO_LIMITS = { maxDepth: Number.POSITIVE_INFINITY, maxValues: Number.POSITIVE_INFINITY };
+
+/** A body of these prepared fields: a view, valid until the next encode. */
+export function viewOfFields(fields: readonly unknown[]): Buffer {
+  return encodePlain(fields, NO_LIMITS) ?? encodePrepared(fields);
+}
+
 /** A body of these prepared fields, in memory of its own. */
 export function encodeFields(fields: readonly unknown[]): Buffer {
-  const view = encodePrepared(fields);
+  const view = viewOfFields(fields);
   const body = Buffer.allocUnsafeSlow(view.length);
   view.copy(body);
   return body;

@@ -31,12 +31,20 @@ let depth = 0;
 let values = 0;
 let maxDepth = 0;
 let maxValues = 0;
+/** Nobody else uses the source: a Buffer that fills most of it is a view. */
+let own = false;
 
 /**
  * The value of the payload `from[start..to)`.
  * @throws `REFUSED`, or whatever reading behind the end of a Buffer brings, for what the scan refuses
  */
-export function readPayload(from: Buffer, start: number, to: number, limits: PayloadLimits): unknown {
+export function readPayload(
+  from: Buffer,
+  start: number,
+  to: number,
+  limits: PayloadLimits,
+  ownSource = false,
+): unknown {
   source = from;
   at = start;
   end = to;
@@ -44,6 +52,7 @@ export function readPayload(from: Buffer, start: number, to: number, limits: Pay
   values = 1;
   maxDepth = limits.maxDepth;
   maxValues = limits.maxValues;
+  own = ownSource;
   try {
     if (values > maxValues || at >= end) throw REFUSED;
     const value = read();
@@ -172,12 +181,17 @@ function readString(length: number): string {
   return textOf(source, from, length);
 }
 
+/** As a share of the source, from which on a view wastes less than a copy costs. */
+const MOST = 0.75;
+
 /** A Buffer of its own: neither of the chunk nor of a shared pool, both of which it would pin. */
 function readBytes(length: number): Buffer {
   if (at + length > end) throw REFUSED;
-  const bytes = Buffer.allocUnsafeSlow(length);
-  source.copy(bytes, 0, at, at + length);
+  const from = at;
   at += length;
+  if (own && length >= MOST * source.buffer.byteLength) return source.subarray(from, at);
+  const bytes = Buffer.allocUnsafeSlow(length);
+  source.copy(bytes, 0, from, at);
   return bytes;
 }
 

@@ -1,14 +1,17 @@
 /**
  * The payload codec: values to msgpack bytes and back, within limits. Pure.
- * Encoding checks first (prepare) and packs then; decoding checks and reads in one pass.
+ * Plain data is checked and written in one pass (plain-encoder); anything else is checked first (prepare) and packed
+ * then (packer). Decoding checks and reads in one pass (payload-reader); the scan says what is wrong.
  */
 import { NyotaError } from '../errors.js';
 import { encodePrepared } from './packer.js';
 import { readPayload } from './payload-reader.js';
+import { encodePlain } from './plain-encoder.js';
 import { prepare } from './prepare.js';
 import { type PayloadLimits, scanPayload } from './scan.js';
 
 export { encodePrepared } from './packer.js';
+export { encodePlain } from './plain-encoder.js';
 export { prepare } from './prepare.js';
 export type { PayloadLimits } from './scan.js';
 
@@ -21,17 +24,25 @@ export type { PayloadLimits } from './scan.js';
  * @throws NyotaError `NYOTA_UNSERIALIZABLE` or `NYOTA_PAYLOAD_TOO_COMPLEX`, naming the path
  */
 export function encodePayload(value: unknown, limits: PayloadLimits, root: string): Buffer {
-  return encodePrepared(prepare(value, limits, root));
+  return encodePlain(value, limits) ?? encodePrepared(prepare(value, limits, root));
 }
 
 /**
- * Decodes the payload `source[start..end)`, all of it checked. The value shares no memory with the source.
+ * Decodes the payload `source[start..end)`, all of it checked. The value shares no memory with the source, unless that is its
+ * own: then a Buffer that fills most of it is a view.
  *
+ * @param own the source holds nothing else, and nobody writes to it any more
  * @throws NyotaError `NYOTA_PAYLOAD_REFUSED`
  */
-export function decodePayload(source: Buffer, start: number, end: number, limits: PayloadLimits): unknown {
+export function decodePayload(
+  source: Buffer,
+  start: number,
+  end: number,
+  limits: PayloadLimits,
+  own = false,
+): unknown {
   try {
-    return readPayload(source, start, end, limits);
+    return readPayload(source, start, end, limits, own);
   } catch (error) {
     // The scan refuses the same, and says what and where.
     scanPayload(source, start, end, limits);

@@ -2,7 +2,7 @@
  * The bodies within an open connection: PING, PONG, the shared store's, and the cheap checks of the hot ones
  * (EVENT, VOLATILE, REQUEST, REPLY, CANCEL), which return the decoded array itself. Pure.
  *
- * `encode…` returns a body in memory of its own. `parse…` takes a decoded body, ignores elements of later
+ * `encode…` returns a body in memory of its own, `encodeKv…` a view that is valid until the next encode. `parse…` takes a decoded body, ignores elements of later
  * versions at the end, and throws `NYOTA_PROTOCOL_ERROR` naming the message and the field.
  */
 import { type ErrorCode, isErrorCode } from '../errors.js';
@@ -17,6 +17,7 @@ import {
   storeKey,
   u32,
   u48,
+  viewOfFields,
   wrongField,
 } from './message-fields.js';
 
@@ -63,7 +64,7 @@ export interface KvOpMessage {
 }
 
 export function encodeKvOp(message: KvOpMessage): Buffer {
-  return encodeFields([
+  return viewOfFields([
     KV_KINDS.indexOf(message.kind),
     message.key,
     message.bytes ?? null,
@@ -101,7 +102,7 @@ export interface KvDeltaMessage {
 }
 
 export function encodeKvDelta(message: Readonly<KvDeltaMessage>): Buffer {
-  return encodeFields([message.key, message.revision, message.bytes ?? null]);
+  return viewOfFields([message.key, message.revision, message.bytes ?? null]);
 }
 
 export function parseKvDelta(value: unknown): KvDeltaMessage {
@@ -125,7 +126,7 @@ export interface KvResultMessage {
 }
 
 export function encodeKvResult(message: KvResultMessage): Buffer {
-  return encodeFields([
+  return viewOfFields([
     message.upToSeq,
     message.revision,
     message.refusedCode ?? null,

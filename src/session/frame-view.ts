@@ -9,4 +9,6 @@ export interface FrameView {
   readonly source: Buffer;
   readonly start: number;
   readonly end: number;
+  /** The source holds nothing but this frame, and nobody writes to it any more. */
+  readonly own?: boolean;
 }

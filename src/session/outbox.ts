@@ -17,10 +17,12 @@
 import { NyotaError } from '../errors.js';
 import { FrameType, SEQUENCED_HEADER_BYTES } from '../protocol/constants.js';
 import { encodeFrame, writeSequencedHeader } from '../protocol/frame-encoder.js';
+import { claimMemory } from '../protocol/plain-encoder.js';
 import type { StoredFrame } from './persisted.js';
 import { countFrames, frameSize, type Segment } from './segments.js';
 
-const FIRST_SEGMENT_BYTES = 1024;
+/** Small: an idle session that has ever sent something keeps one of it. */
+const FIRST_SEGMENT_BYTES = 256;
 const MAX_SEGMENT_BYTES = 64 * 1024;
 /** A segment of up to this size is kept when all is acknowledged: request and reply in turn would allocate one each. */
 const KEPT_SEGMENT_BYTES = 4 * 1024;
@@ -129,16 +131,22 @@ export class Outbox {
   }
 
   /**
-   * Adds a frame and returns its number. The payload is copied. Limits are the caller's business (`assertRoom`):
+   * Adds a frame and returns its number. The payload is copied, or where it is large its memory taken over. Limits are the caller's business (`assertRoom`):
    * replies and store results must go out even where a user's message would be refused.
    */
   append(type: FrameType, flags: number, payload: Uint8Array): number {
     const seq = this.#nextSeq++;
     const size = SEQUENCED_HEADER_BYTES + payload.length;
-    const segment = this.#room(size);
-    writeSequencedHeader(segment.buffer, segment.end, payload.length, type, flags, seq);
-    segment.buffer.set(payload, segment.end + SEQUENCED_HEADER_BYTES);
-    segment.end += size;
+    const memory = payload.length > MAX_SEGMENT_BYTES ? claimMemory(payload) : undefined;
+    if (memory !== undefined) {
+      writeSequencedHeader(memory, 0, payload.length, type, flags, seq);
+      this.#segments.push({ buffer: memory, start: 0, end: size });
+    } else {
+      const segment = this.#room(size);
+      writeSequencedHeader(segment.buffer, segment.end, payload.length, type, flags, seq);
+      segment.buffer.set(payload, segment.end + SEQUENCED_HEADER_BYTES);
+      segment.end += size;
+    }
     this.#bytes += size;
     this.#unsentBytes += size;
     return seq;

@@ -37,9 +37,12 @@ export class OutgoingRequests {
     return ++this.#lastId;
   }
 
-  add(request: PendingRequest): void {
+  /** True where `nextDeadline` has become sooner. */
+  add(request: PendingRequest): boolean {
+    const sooner = request.deadline < this.nextDeadline;
+    if (sooner) this.#nextDeadline = request.deadline;
     this.#pending.set(request.id, request);
-    this.#nextDeadline = Math.min(this.#nextDeadline, request.deadline);
+    return sooner;
   }
 
   /** Takes one out: its caller settles it. Undefined for a late reply. */

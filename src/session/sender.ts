@@ -16,7 +16,7 @@ import {
 } from '../protocol/constants.js';
 import { encodeFrame } from '../protocol/frame-encoder.js';
 import type { WireLimits } from '../protocol/messages.js';
-import { decodePayload, encodePrepared, prepare } from '../protocol/payload.js';
+import { decodePayload, encodePlain, encodePrepared, prepare } from '../protocol/payload.js';
 import { type PayloadLimits, scanPayload } from '../protocol/scan.js';
 import { type SendLimits, sendLimits } from './agreement.js';
 import { Deliveries, type DeliveryOptions } from './deliveries.js';
@@ -27,10 +27,6 @@ import type { SessionActions } from './session-actions.js';
 import type { SessionCounters } from './session-counters.js';
 import { isStoreFrame, parseStoreFrame } from './store-frames.js';
 
-/** Values of a body besides the user's: the array itself and its other elements. */
-const EVENT_VALUES = 2;
-const REQUEST_VALUES = 4;
-const REPLY_VALUES = 3;
 /** A body that fits whatever was agreed. */
 const SURE_BYTES = MIN_FRAME_BYTES - SEQUENCED_HEADER_BYTES;
 
@@ -78,7 +74,7 @@ export class Sender {
 
   /** The encoded body of an event. A view: valid until the next encode. Throws what can't travel. */
   encodeEvent(event: string, args: readonly unknown[]): Buffer {
-    return encodePrepared([event, this.#prepare(args, 'args', EVENT_VALUES)]);
+    return this.#encode([event, args], 1, 'args');
   }
 
   /** Adds an event whose body is encoded already. Returns false above the high-water mark. */
@@ -123,12 +119,7 @@ export class Sender {
     const id = this.requests.nextId();
     const { timeoutMs } = options;
     const finite = Number.isFinite(timeoutMs);
-    const body = encodePrepared([
-      id,
-      event,
-      this.#prepare(args, 'args', REQUEST_VALUES),
-      finite ? Math.ceil(timeoutMs) : null,
-    ]);
+    const body = this.#encode([id, event, args, finite ? Math.ceil(timeoutMs) : null], 2, 'args');
     this.assertRoom(body.length);
     const seq = this.append(FrameType.REQUEST, 0, body);
     if (options.expiresAt !== undefined) {
@@ -139,8 +130,7 @@ export class Sender {
       });
     }
     const deadline = finite ? this.#actions.now() + timeoutMs : Number.POSITIVE_INFINITY;
-    this.requests.add({ id, event, seq, deadline, settle });
-    this.#actions.rearm();
+    if (this.requests.add({ id, event, seq, deadline, settle })) this.#actions.rearm();
     return id;
   }
 
@@ -165,17 +155,13 @@ export class Sender {
   reply(id: number, ok: boolean, value: unknown): void {
     let body: Buffer;
     try {
-      body = encodePrepared([id, ok, this.#prepare(ok ? value : asError(value), 'reply', REPLY_VALUES)]);
+      body = this.#encode([id, ok, ok ? value : asError(value)], 2, 'reply');
       this.assertRoom(body.length);
     } catch (error) {
-      body = encodePrepared([
-        id,
-        false,
-        this.#prepare(briefError(ok ? error : value), 'reply', REPLY_VALUES),
-      ]);
+      body = this.#encode([id, false, briefError(ok ? error : value)], 2, 'reply');
       if (body.length > SURE_BYTES) {
         const brief = new Error('the handler failed, and its error is too large to be sent');
-        body = encodePrepared([id, false, this.#prepare(brief, 'reply', REPLY_VALUES)]);
+        body = this.#encode([id, false, brief], 2, 'reply');
       }
     }
     this.append(FrameType.REPLY, 0, body);
@@ -196,6 +182,9 @@ export class Sender {
     try {
       this.outbox.assertRoom(bodyBytes);
     } catch (error) {
+      const bytes = SEQUENCED_HEADER_BYTES + bodyBytes;
+      // It would wait for a 'drain' that may never come.
+      if (bytes > this.#limits.maxOutboxBytes) throw largerThanOutbox(bytes, this.#limits.maxOutboxBytes);
       this.#wantsDrain = true;
       throw error;
     }
@@ -333,9 +322,14 @@ export class Sender {
     this.requests.fail(error);
   }
 
-  /** Checks a part of a body, counting what lies around it. */
-  #prepare(value: unknown, root: string, aroundValues: number): unknown {
-    return prepare(value, this.#sendLimits.payload, root, 1, aroundValues);
+  /** A body of these fields, of which the one at `users` is the user's; errors call it `root`. A view, as of `encodeEvent`. */
+  #encode(fields: unknown[], users: number, root: string): Buffer {
+    const { payload } = this.#sendLimits;
+    const plain = encodePlain(fields, payload);
+    if (plain !== undefined) return plain;
+    // Around it are the array itself and its other fields.
+    fields[users] = prepare(fields[users], payload, root, 1, fields.length);
+    return encodePrepared(fields);
   }
 
   #track(seq: number, options: DeliveryOptions): void {
@@ -391,6 +385,11 @@ export class Sender {
     else if (type === FrameType.KV_OP) this.#host.storeWriteRefused(seq, error);
     else this.#actions.report(error);
   }
+}
+
+function largerThanOutbox(bytes: number, limit: number): NyotaError {
+  const text = `the message takes ${bytes} bytes, and the outbox holds ${limit} at most (maxOutboxBytes)`;
+  return new NyotaError('NYOTA_FRAME_TOO_LARGE', text);
 }
 
 function tooLarge(bytes: number, limit: number): NyotaError {

@@ -52,6 +52,8 @@ export class SessionCore implements DispatcherHost, SenderHost, StoreHost {
   #attachment: Attachment | undefined;
   #generation = 0;
   #ackAwaitsPull = false;
+  /** When the chunk at hand arrived: the clock is asked once for all of its frames. */
+  #chunkAt = 0;
   #roundTripMs: number | undefined;
   /** Where the session is kept in a durable store. */
   #journal: Journal | undefined;
@@ -123,6 +125,7 @@ export class SessionCore implements DispatcherHost, SenderHost, StoreHost {
     this.counters.replayed += replayUpTo - outbox.cursorSeq;
     this.dispatcher.attached();
     this.#ackAwaitsPull = false;
+    this.#chunkAt = now;
     this.#attachment = new Attachment(this.limits, theirs, replayUpTo, now);
     this.#state = { is: 'attached', generation: ++this.#generation };
     if (!this.dispatcher.reading) {
@@ -148,7 +151,8 @@ export class SessionCore implements DispatcherHost, SenderHost, StoreHost {
   chunkStart(generation: number, bytes: number): boolean {
     if (!this.#isCurrent(generation)) return false;
     this.counters.bytesReceived += bytes;
-    this.#attachment?.heard(this.#actions.now());
+    this.#chunkAt = this.#actions.now();
+    this.#attachment?.heard(this.#chunkAt);
     return true;
   }
 
@@ -159,7 +163,7 @@ export class SessionCore implements DispatcherHost, SenderHost, StoreHost {
       this.#acknowledged(frame);
       if (!this.#isCurrent(generation)) return; // a callback has ended it
     }
-    if ((frame.flags & Flag.SEQ) !== 0) this.dispatcher.receive(frame, this.#actions.now());
+    if ((frame.flags & Flag.SEQ) !== 0) this.dispatcher.receive(frame, this.#chunkAt);
     else if (frame.type === FrameType.VOLATILE) this.dispatcher.receiveVolatile(frame);
     else if (frame.type !== FrameType.ACK) {
       if (this.#attachment?.receive(frame, this.#actions.now()) === true) this.#actions.wake();

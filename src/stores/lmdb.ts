@@ -99,26 +99,7 @@ class LmdbStore implements SessionStore {
   load(id: string): StoredSession | undefined {
     return this.#read((db) => {
       const row = db.sessions.get(id);
-      if (row === undefined) return undefined;
-      const entries: StoredEntry[] = [];
-      for (const { key, value } of db.entries.getRange({ start: [id], end: [id, AFTER_ALL] })) {
-        const [revision, expiresAt, bytes] = value;
-        entries.push({
-          key: key[1] as string,
-          revision,
-          expiresAt: expiresAt ?? undefined,
-          bytes: Buffer.from(bytes),
-        });
-      }
-      const outbound = this.#frames(db, id, row);
-      const { owner, credential, identity, resumeWindowMs, ...numbers } = row;
-      const record = {
-        id,
-        credential: Buffer.from(credential),
-        identity: Buffer.from(identity),
-        resumeWindowMs,
-      };
-      return { ...numbers, record, entries, outbound };
+      return row && this.#image(db, id, row);
     });
   }
 
@@ -126,17 +107,27 @@ class LmdbStore implements SessionStore {
     return this.#write({}, (db) => {
       const row = db.sessions.get(id);
       if (row === undefined || row.fence !== fence) return undefined;
-      const raised = Math.max(fence + 1, firstFence(now));
-      db.sessions.put(id, {
-        ...row,
-        fence: raised,
-        attempt: attempt ?? row.attempt,
-        detachedAt: null,
-        owner: this.#owner,
-      });
+      const owned = this.#owned(row, now, attempt);
+      db.sessions.put(id, owned);
       this.#lease.tell(db);
-      return raised;
+      return owned.fence;
     });
+  }
+
+  takeOver(id: string, now: number): StoredSession | undefined {
+    const db = this.#databases();
+    try {
+      // Behind what is on its way to the disk. What waits in the queue comes later, and finds another owner.
+      return db.env.transactionSync(() => {
+        const row = db.sessions.get(id);
+        if (row === undefined) return undefined;
+        db.sessions.put(id, this.#owned(row, now));
+        this.#lease.tell(db);
+        return this.#image(db, id, db.sessions.get(id) as SessionRow);
+      });
+    } catch (cause) {
+      throw storeFailed(this.#path, 'can not be written to', cause);
+    }
   }
 
   commit(id: string, fence: number, batch: SessionBatch): Promise<void> {
@@ -176,10 +167,19 @@ class LmdbStore implements SessionStore {
     return this.#write({}, (db) => {
       const row = db.sessions.get(id);
       if (row !== undefined && row.fence !== fence) return undefined;
+      const last = db.tombstones.get(id)?.fence ?? 0;
+      // A later owner has ended it already, and knows more of it.
+      if (row === undefined && fence < last) return undefined;
       forget(db, id);
       const { code, received, sent, exact = false } = tombstone;
-      const last = Math.max(fence, db.tombstones.get(id)?.fence ?? 0);
-      db.tombstones.put(id, { code, received, sent, exact, until: now + TOMBSTONE_MS, fence: last });
+      db.tombstones.put(id, {
+        code,
+        received,
+        sent,
+        exact,
+        until: now + TOMBSTONE_MS,
+        fence: Math.max(fence, last),
+      });
       return undefined;
     });
   }
@@ -224,6 +224,33 @@ class LmdbStore implements SessionStore {
       this.#lease.start((beat) => this.#write({}, beat));
     }
     return this.#open;
+  }
+
+  #image(db: Databases, id: string, row: SessionRow): StoredSession {
+    const entries: StoredEntry[] = [];
+    for (const { key, value } of db.entries.getRange({ start: [id], end: [id, AFTER_ALL] })) {
+      const [revision, expiresAt, bytes] = value;
+      entries.push({
+        key: key[1] as string,
+        revision,
+        expiresAt: expiresAt ?? undefined,
+        bytes: Buffer.from(bytes),
+      });
+    }
+    const outbound = this.#frames(db, id, row);
+    const { owner, credential, identity, resumeWindowMs, ...numbers } = row;
+    const record = {
+      id,
+      credential: Buffer.from(credential),
+      identity: Buffer.from(identity),
+      resumeWindowMs,
+    };
+    return { ...numbers, record, entries, outbound };
+  }
+
+  #owned(row: SessionRow, now: number, attempt = row.attempt): SessionRow {
+    const fence = Math.max(row.fence + 1, firstFence(now));
+    return { ...row, fence, attempt, detachedAt: null, owner: this.#owner };
   }
 
   #frames(db: Databases, id: string, { trimmed, lastSeq }: SessionRow): StoredFrame[] {

@@ -80,6 +80,12 @@ export class MemoryStore implements SessionStore {
     return raised;
   }
 
+  takeOver(id: string, now: number): StoredSession | undefined {
+    const kept = this.#sessions.get(id);
+    if (kept !== undefined) this.attach(id, kept.fence, now);
+    return this.load(id);
+  }
+
   commit(id: string, fence: number, batch: SessionBatch): void {
     const before = this.#sessions.get(id);
     if (before === undefined || before.fence !== fence) throw fenced(id);
@@ -122,10 +128,12 @@ export class MemoryStore implements SessionStore {
   end(id: string, fence: number, tombstone: Tombstone, now: number): void {
     const kept = this.#sessions.get(id);
     if (kept !== undefined && kept.fence !== fence) return;
+    const last = this.#buried.get(id)?.fence ?? 0;
+    // A later owner has ended it already, and knows more of it.
+    if (kept === undefined && fence < last) return;
     this.#sessions.delete(id);
-    const last = Math.max(fence, this.#buried.get(id)?.fence ?? 0);
     this.#buried.delete(id); // to go to the end
-    this.#buried.set(id, { tombstone, until: now + TOMBSTONE_MS, fence: last });
+    this.#buried.set(id, { tombstone, until: now + TOMBSTONE_MS, fence: Math.max(fence, last) });
     for (const [oldest, { until }] of this.#buried) {
       if (until > now && this.#buried.size <= MAX_TOMBSTONES) return;
       this.#buried.delete(oldest);

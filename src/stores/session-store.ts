@@ -94,12 +94,18 @@ export interface SessionStore {
    */
   attach(id: string, fence: number, now: number, attempt?: number): Awaitable<number | undefined>;
   /**
+   * For a client's own session, which must be there before the first call on the client. Makes the caller the owner whoever
+   * else is, and returns the session as it is then: in one step, and at once, without a promise. Undefined where there is none.
+   * A store that serves clients has it; for one that serves servers alone it is not asked.
+   */
+  takeOver?(id: string, now: number): StoredSession | undefined;
+  /**
    * One atomic step. Steps of a session take effect in the order of the calls. What is handed over is read until the answer, and
    * not kept. Rejects with `NYOTA_TAKEN_OVER` for an old fence, and with `NYOTA_STORE_FAILED` where it can't be kept; nothing is
    * changed then. Behind a step that failed no later one with that fence takes effect: it was made on top of it.
    */
   commit(id: string, fence: number, batch: SessionBatch): Awaitable<void>;
-  /** The session is over: forgets it and keeps the tombstone for `TOMBSTONE_MS`. With an old fence it does nothing. */
+  /** The session is over: forgets it and keeps the tombstone for `TOMBSTONE_MS`. With an old fence it does nothing, also where the session is over by now. */
   end(id: string, fence: number, tombstone: Tombstone, now: number): Awaitable<void>;
   /** What is known of a session that is over; undefined where nothing is. */
   tombstone(id: string, now: number): Awaitable<Tombstone | undefined>;

@@ -80,6 +80,8 @@ export class PendingOps {
     if (head === undefined) return;
     this.#head = head.next;
     if (head.next === undefined) this.#tail = undefined;
+    // Or else one that is old and gone would keep all that came after it until the next full collection.
+    head.next = undefined;
     this.#size--;
     const key = this.#keys?.get(head.op.key);
     if (key === undefined) return;

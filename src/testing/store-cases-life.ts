@@ -117,6 +117,24 @@ export const lifeCases: readonly StoreCase[] = [
     },
   ],
   [
+    'takeOver, where the store serves clients: owner at once, whoever else is, of the session as it is then',
+    async (bench) => {
+      const { store } = bench;
+      if (store.takeOver === undefined) return;
+      equal(store.takeOver('nobody', NOW), undefined);
+      const fence = await bench.create();
+      await bench.commit(fence, { entries: [entry('k', 1)], outbound: [frame(1)], lastSeq: 1 });
+      const last = outcome(() => store.commit('a', fence, { revision: 1 }));
+      const image = store.takeOver('a', NOW + 5_000);
+      ok(image !== undefined && image.fence > fence && image.fence >= NOW + 5_000);
+      // The other's last step is in the image, or it was refused.
+      equal(image.revision, (await last) === 'done' ? 1 : 0);
+      deepEqual(await bench.load(), image);
+      equal(await outcome(() => bench.commit(fence, { revision: 2 })), 'NYOTA_TAKEN_OVER');
+      await bench.commit(image.fence, { revision: 3 });
+    },
+  ],
+  [
     'attach: does nothing for another fence, and one of two contenders wins',
     async (bench) => {
       const fence = await bench.create();
@@ -163,6 +181,25 @@ export const lifeCases: readonly StoreCase[] = [
       await bench.store.end('a', fence, OVER, NOW);
       equal((await bench.load()).fence, raised);
       equal(await bench.store.tombstone('a', NOW), undefined);
+    },
+  ],
+  [
+    'end: with an old fence it does nothing to the tombstone of a later owner either',
+    async (bench) => {
+      const fence = await bench.create();
+      const raised = (await bench.attach(fence)) as number;
+      await bench.store.end('a', raised, OVER, NOW);
+      await bench.store.end('a', fence, { ...OVER, received: OVER.received + 1 }, NOW);
+      deepEqual(await bench.store.tombstone('a', NOW), OVER);
+    },
+  ],
+  [
+    'end: by an earlier owner, when a later one has ended it, leaves what that one said',
+    async (bench) => {
+      const fence = await bench.create();
+      await bench.store.end('a', await bench.attach(fence), OVER, NOW);
+      await bench.store.end('a', fence, { code: 'NYOTA_SESSION_EXPIRED', received: 0, sent: 0 }, NOW + 1);
+      deepEqual(await bench.store.tombstone('a', NOW + 2), OVER);
     },
   ],
   [

@@ -10,5 +10,5 @@ const rate = (outcome.executions / outcome.seconds).toFixed(0);
 console.log(
   `fuzz ${outcome.target}, seed ${seed}: ${outcome.executions} executions, ${rate} a second; ${outcome.reached}`,
 );
-process.send?.(outcome.executions);
+await new Promise((resolve) => process.send?.(outcome.executions, resolve));
 process.exit(0);

@@ -7,7 +7,13 @@ import { NyotaError } from '../../src/errors.js';
 import { FrameDecoder } from '../../src/protocol/frame-decoder.js';
 import { encodeFrame } from '../../src/protocol/frame-encoder.js';
 import * as messages from '../../src/protocol/messages.js';
-import { decodePayload, encodePayload, prepare } from '../../src/protocol/payload.js';
+import {
+  decodePayload,
+  encodePayload,
+  encodePlain,
+  encodePrepared,
+  prepare,
+} from '../../src/protocol/payload.js';
 import { parsePreamble } from '../../src/protocol/preamble.js';
 import { scanPayload } from '../../src/protocol/scan.js';
 
@@ -180,6 +186,32 @@ describe('every value that can travel', () => {
         const body = encode(sent);
         same(decodePayload(body, 0, body.length, LIMITS), unpackr.unpack(body));
       }),
+    );
+  });
+
+  it('is the same bytes whether it is written in one pass or prepared and packed', () => {
+    const numbers = fc.oneof(
+      fc.integer(),
+      fc.double(),
+      fc.maxSafeInteger(),
+      fc.integer({ min: -300, max: 300 }),
+    );
+    const wide = fc.dictionary(text, numbers, { minKeys: 14, maxKeys: 40 });
+    fc.assert(
+      fc.property(
+        fc.oneof(value, numbers, wide, fc.array(numbers, { maxLength: 40 })),
+        fc.nat(8),
+        fc.nat(60),
+        (sent, maxDepth, maxValues) => {
+          for (const limits of [LIMITS, { maxDepth, maxValues }]) {
+            const plain = encodePlain(sent, limits);
+            if (plain === undefined) continue;
+            const bytes = Buffer.from(plain);
+            expect(encodePrepared(prepare(sent, limits, 'value'))).toStrictEqual(bytes);
+          }
+        },
+      ),
+      { numRuns: 1000 },
     );
   });
 

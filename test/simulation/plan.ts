@@ -28,6 +28,8 @@ export interface World {
   readonly spoils: boolean;
   /** Sides replay from further back than they need. */
   readonly replaysMore: boolean;
+  /** The size of the largest messages: above 64 KiB they take other ways through the code. */
+  readonly largestBytes: number;
 }
 
 export type Side = 'client' | 'server';
@@ -150,6 +152,7 @@ function makeWorld(seed: number, random: Random): World {
     maxRunningHandlers: random.pick([2, 16, 1_024]),
     spoils: random.chance(0.3),
     replaysMore: random.chance(0.2),
+    largestBytes: seed % 8 === 0 ? 70_000 : 2_000,
   };
 }
 
@@ -168,7 +171,7 @@ function makeWork(world: World, random: Random): Step {
       client,
       count: random.pick([1, 1, 2, 3, 8, 40]),
       listening: random.pick(['now', 'now', 'later', 'later', 'throws', 'answers', 'pauses', 'commits']),
-      size: random.pick([0, 0, 10, 300, 2_000]),
+      size: random.pick([0, 0, 10, 300, world.largestBytes]),
       ack: random.chance(0.4),
       ttlMs: random.chance(0.1) ? random.pick([1, 50, 1_000]) : 0,
       abortMs: random.chance(0.05) ? random.between(1, 500) : 0,

@@ -147,7 +147,6 @@ export class DiskView implements SessionStore {
     return this.#do(() => this.#disk.create(this.#process, record, now, attempt));
   }
 
-  /** A client's view loads at once, as its interface asks. */
   load(id: string): Awaitable<StoredSession | undefined> {
     return this.#do(() => this.#disk.store.load(id));
   }
@@ -208,16 +207,20 @@ export class DiskView implements SessionStore {
   }
 }
 
-/** The view of a client: it loads at once, whatever the rest takes. */
+/** The view of a client: it takes its session over at once, whatever the rest takes. */
 export class ClientDiskView extends DiskView {
   readonly #sync: SimDisk;
+  readonly #taker: SimProcess;
 
   constructor(disk: SimDisk, process: SimProcess, schedule: Schedule, random: Random, times: DiskTimes) {
     super(disk, process, schedule, random, times);
     this.#sync = disk;
+    this.#taker = process;
   }
 
-  override load(id: string): StoredSession | undefined {
+  takeOver(id: string, now: number): StoredSession | undefined {
+    const stored = this.#sync.store.load(id);
+    if (stored !== undefined) this.#sync.attach(this.#taker, id, stored.fence, now);
     return this.#sync.store.load(id);
   }
 }

@@ -166,7 +166,7 @@ export class SimPeer {
     try {
       if (!peer.send('e', ...args)) this.wantsDrain = true;
     } catch (error) {
-      this.#refused(error);
+      this.#refused(error, step.size);
       return;
     }
     const seq = coreOf(this.peer).sender.outbox.lastSeq;
@@ -199,8 +199,10 @@ export class SimPeer {
     for (const { uid } of this.asked) this.#context.asking.delete(uid);
   }
 
-  #refused(error: unknown): void {
+  #refused(error: unknown, size = 0): void {
     const code = (error as { code?: string }).code;
+    // It would not fit into an empty outbox either.
+    if (code === 'NYOTA_FRAME_TOO_LARGE' && size > this.#context.world.maxOutboxBytes) return;
     if (code === 'NYOTA_OUTBOX_FULL') this.wantsDrain = true;
     else if (code !== 'NYOTA_CLOSED')
       this.#context.fail('errors', `${this.host.name}: refused with ${String(error)}`);

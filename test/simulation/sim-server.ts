@@ -161,11 +161,12 @@ export class SimServerNode {
     session.on('expired', () => {
       if (!process.alive) return;
       context.trace.note(name, 'expired');
+      life.told = true;
       if (coreOf(session).state.is === 'attached')
         context.fail('expiry', `${name}: expired while its client was there`);
     });
     session.on('error', ({ code }) => {
-      if (code === 'NYOTA_TAKEN_OVER') life.told = true;
+      if (code === 'NYOTA_TAKEN_OVER' || code === 'NYOTA_STORE_FAILED') life.told = true;
     });
     session.on('close', () => {
       if (!process.alive) return;

@@ -54,6 +54,7 @@ function mortal(store: MemoryStore, dies: () => boolean): SessionStore {
   return {
     durable: true,
     load: (id) => store.load(id),
+    takeOver: (id, now) => store.takeOver(id, now),
     tombstone: (id, now) => store.tombstone(id, now),
     create: (...args) => act(() => store.create(...args)),
     attach: (...args) => act(() => store.attach(...args)),

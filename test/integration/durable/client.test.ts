@@ -20,6 +20,7 @@ describe.each(STORES)('a client with a store on %s', (_name, shelve) => {
     nowhere.client.set('key', 'value');
     await written(own.open(), 'client', 4);
     nowhere.client.destroy();
+    await own.settled();
     const { heard, listen } = collecting();
     const service = await serve(shelf.open(), listen);
     const { client, losses } = call(service.port, { store: own.open() });
@@ -45,7 +46,7 @@ describe.each(STORES)('a client with a store on %s', (_name, shelve) => {
     const { id } = first.client;
     const away = once(service.session, 'disconnect');
     first.client.destroy();
-    await away;
+    await Promise.all([away, own.settled()]);
     service.session.send('event', 2);
     const { client, losses } = call(service.port, { store: own.open() });
     client.on('event', (n) => void back.push(n));
@@ -80,6 +81,7 @@ describe.each(STORES)('a client with a store on %s', (_name, shelve) => {
     const reply = service.session.request('ask', 2);
     await eventually(() => heard.length === 2, 'both run');
     first.client.destroy();
+    await own.settled();
     const { losses } = start('second', true);
     expect([await acked, await reply]).toEqual([undefined, 4]);
     await service.session.sendWithAck('event', 3);
@@ -114,6 +116,7 @@ describe.each(STORES)('a client with a store on %s', (_name, shelve) => {
     await connected(first.client);
     const acked = Promise.all(upTo(10).map((n) => service.session.sendWithAck('add', n)));
     await died;
+    await own.settled();
     const { client, losses } = call(service.port, { store: own.open() });
     void add(client, undefined);
     await acked;
@@ -132,6 +135,7 @@ describe.each(STORES)('a client with a store on %s', (_name, shelve) => {
     expect(new Set(ids).size).toBe(2);
     await clients[0]?.close();
     clients[1]?.destroy();
+    await own.settled();
     const next = ['a', 'b'].map((storeKey) => call(service.port, { store: own.open(), storeKey }).client);
     expect([next[0]?.id === ids[0], next[1]?.id === ids[1]]).toEqual([false, true]);
     await Promise.all(next.map((client) => client.sendWithAck('event', 2)));
@@ -169,6 +173,7 @@ describe.each(STORES)('a client with a store on %s', (_name, shelve) => {
     first.client.send('event', 2);
     await written(own.open(), 'client', 2);
     first.client.destroy();
+    await own.settled();
     const next = await serve(shelf.open(), listen, { port: service.port });
     const { client, losses } = call(service.port, { store: own.open() });
     await client.sendWithAck('event', 3);

@@ -21,10 +21,12 @@ import {
 } from '../../../src/index.js';
 import { lmdbStore } from '../../../src/stores/lmdb.js';
 import { FAST, portOf } from '../../support/delivery-pair.js';
-import { eventually, once } from '../../support/delivery-wait.js';
+import { eventually, once, turns } from '../../support/delivery-wait.js';
 
 export interface Shelf {
   open(): SessionStore;
+  /** Resolves once nothing is being written any more: a real process takes what it has not written with it when it dies. */
+  settled(): Promise<void>;
 }
 
 /** For `describe.each`: a name, and what makes an empty one. */
@@ -33,7 +35,7 @@ export const STORES: [string, () => Shelf][] = [
     'MemoryStore, durable',
     () => {
       const store = new MemoryStore({ durable: true });
-      return { open: () => store };
+      return { open: () => store, settled: async () => {} };
     },
   ],
   [
@@ -41,10 +43,34 @@ export const STORES: [string, () => Shelf][] = [
     () => {
       const folder = mkdtempSync(join(tmpdir(), 'nyota-durable-'));
       onTestFinished(() => rmSync(folder, { recursive: true, force: true, maxRetries: 3 }));
-      return { open: () => lmdbStore({ path: join(folder, 'sessions') }) };
+      const writes = new Set<Promise<unknown>>();
+      return {
+        open: () => watched(lmdbStore({ path: join(folder, 'sessions') }), writes),
+        async settled() {
+          while (writes.size > 0) await Promise.allSettled(writes);
+        },
+      };
     },
   ],
 ];
+
+/** A store whose promises are in `pending` until they settle, and a moment longer: one write may lead to the next. */
+function watched(store: SessionStore, pending: Set<Promise<unknown>>): SessionStore {
+  return new Proxy(store, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name, target);
+      if (typeof value !== 'function') return value;
+      return (...args: unknown[]) => {
+        const result: unknown = value.apply(target, args);
+        if (!(result instanceof Promise)) return result;
+        const done = result.catch(() => {}).then(() => turns(1));
+        pending.add(done);
+        void done.then(() => pending.delete(done));
+        return result;
+      };
+    },
+  });
+}
 
 /** What a server's user sees. */
 export interface Service {

@@ -180,6 +180,31 @@ describe('connections that wait for their turn', () => {
     expect(arena.server.stats().unauthenticated).toBe(0);
   });
 
+  it.each(['plain', 'TLS'])(
+    'and those that came while it drained keep no server from closing: %s',
+    async (kind) => {
+      const { private: key, cert } = await generate([{ name: 'commonName', value: 'localhost' }]);
+      let drained = (): void => {};
+      const working = new Promise<void>((resolve) => {
+        drained = resolve;
+      });
+      await started({ ...(kind === 'TLS' ? { tls: { key, cert } } : {}) });
+      const witness = arena.server.sessions.get(arena.witness.id);
+      witness?.handle('work', () => working);
+      const worked = arena.witness.request('work');
+      await arena.unharmed();
+      const closed = arena.server.close();
+      const silent = await arena.peer(false);
+      await waiting(1);
+      drained();
+      await worked;
+      // Long before its handshake's deadline.
+      const late = new Promise((resolve) => setTimeout(resolve, 5_000, 'late').unref());
+      expect(await Promise.race([closed.then(() => 'closed'), late])).toBe('closed');
+      await silent.closed();
+    },
+  );
+
   it.each(['plain', 'TLS'])('are cut when the server is destroyed: %s', async (kind) => {
     const { private: key, cert } = await generate([{ name: 'commonName', value: 'localhost' }]);
     await started({ maxUnauthenticated: 1, ...(kind === 'TLS' ? { tls: { key, cert } } : {}) });

@@ -86,6 +86,16 @@ describe('a waiting line', () => {
     expect(refusedNames()).toEqual(['b', 'c']);
   });
 
+  it('is more patient with a crowd: a quarter of a second more for each thousand that wait', async () => {
+    const { clock, refused, arrive } = setUp(1, 5_000);
+    arrive('silent');
+    for (let i = 0; i < 2_500; i++) arrive('honest');
+    await clock.advance(1_499);
+    expect(refused.length).toBe(0);
+    await clock.advance(1);
+    expect(refused.length).toBe(2_500);
+  });
+
   it('waits on while handshakes finish, up to the longest wait', async () => {
     const { clock, refusedNames, begun, arrive, free } = setUp(1);
     for (const name of ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i']) arrive(name);

@@ -20,6 +20,27 @@ describe('listeners', () => {
     ]);
   });
 
+  it('that come or go while the others are called take no part yet', () => {
+    const listeners = new Listeners();
+    const heard: string[] = [];
+    const second = (): void => void heard.push('second');
+    const third = (): void => void heard.push('third');
+    listeners.on('e', () => {
+      heard.push('first');
+      listeners.off('e', second);
+      listeners.on('e', third);
+    });
+    listeners.on('e', second);
+    call(listeners, 'e');
+    expect([heard.splice(0), listeners.count('e')]).toEqual([['first', 'second'], 2]);
+    listeners.off('e', third);
+    listeners.once('e', second);
+    call(listeners, 'e');
+    expect([heard.splice(0), listeners.count('e')]).toEqual([['first', 'second'], 2]);
+    listeners.off('e');
+    expect([listeners.of('e'), listeners.count('e')]).toEqual([[], 0]);
+  });
+
   it('keep this and what they return, also once', () => {
     const listeners = new Listeners();
     const own = { value: 5 };

@@ -4,8 +4,11 @@ import { RemoteEmitter } from '../../../src/peer/remote-emitter.js';
 
 function setUp() {
   const owner = { name: 'owner' };
-  const reports: Array<[event: string, error: unknown]> = [];
-  const emitter = new RemoteEmitter(owner, (event, error) => reports.push([event, error]));
+  /** What was reported: its text, and what was thrown. */
+  const reports: Array<[text: string, cause: unknown]> = [];
+  const emitter = new RemoteEmitter(owner, {
+    report: ({ message, cause }) => reports.push([message, cause]),
+  });
   const heard: unknown[] = [];
   return { owner, reports, emitter, heard };
 }
@@ -82,9 +85,9 @@ describe('a listener that fails', () => {
     emitter.listeners.on('e', () => heard.push('last'));
     await emitter.dispatch('e', []);
     expect(heard).toEqual(['last']);
-    expect(reports.map(([event, error]) => [event, (error as Error).message])).toEqual([
-      ['e', 'thrown'],
-      ['e', 'rejected'],
+    expect(reports.map(([text, cause]) => [text, (cause as Error).message])).toEqual([
+      ["a listener of 'e' failed: thrown", 'thrown'],
+      ["a listener of 'e' failed: rejected", 'rejected'],
     ]);
   });
 

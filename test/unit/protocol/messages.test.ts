@@ -88,25 +88,27 @@ describe('a message arrives as it was sent', () => {
       ] as messages.KvOpMessage[]
     ).map((m): [string, Buffer, (value: unknown) => unknown, unknown] => [
       `KV_OP ${m.kind}`,
-      messages.encodeKvOp(m),
+      Buffer.from(messages.encodeKvOp(m)),
       messages.parseKvOp,
       m,
     ]),
     [
       'KV_DELTA',
-      messages.encodeKvDelta({ key: 'k', revision: 4, bytes: undefined }),
+      Buffer.from(messages.encodeKvDelta({ key: 'k', revision: 4, bytes: undefined })),
       messages.parseKvDelta,
       { key: 'k', revision: 4, bytes: undefined },
     ],
     [
       'KV_RESULT',
-      messages.encodeKvResult({
-        upToSeq: 1,
-        revision: 2,
-        refusedCode: 'NYOTA_STORE_LIMIT',
-        currentRevision: 3,
-        currentBytes: Buffer.from([4]),
-      }),
+      Buffer.from(
+        messages.encodeKvResult({
+          upToSeq: 1,
+          revision: 2,
+          refusedCode: 'NYOTA_STORE_LIMIT',
+          currentRevision: 3,
+          currentBytes: Buffer.from([4]),
+        }),
+      ),
       messages.parseKvResult,
       {
         upToSeq: 1,
@@ -118,13 +120,15 @@ describe('a message arrives as it was sent', () => {
     ],
     [
       'KV_RESULT without a refusal',
-      messages.encodeKvResult({
-        upToSeq: 1,
-        revision: 2,
-        refusedCode: undefined,
-        currentRevision: undefined,
-        currentBytes: undefined,
-      }),
+      Buffer.from(
+        messages.encodeKvResult({
+          upToSeq: 1,
+          revision: 2,
+          refusedCode: undefined,
+          currentRevision: undefined,
+          currentBytes: undefined,
+        }),
+      ),
       messages.parseKvResult,
       {
         upToSeq: 1,

@@ -286,6 +286,27 @@ describe('an Error', () => {
   });
 });
 
+describe('a Buffer that arrives', () => {
+  const sent = ['data', Buffer.alloc(5000, 3)];
+
+  it('is a copy where the memory that it came in is used by others', () => {
+    const bytes = Buffer.from(encode(sent));
+    const [, received] = decodePayload(bytes, 0, bytes.length, LIMITS) as [string, Buffer];
+    expect(received.buffer).not.toBe(bytes.buffer);
+  });
+
+  it('is a view of memory of its own only where it fills most of it', () => {
+    const bytes = Buffer.alloc(encode(sent).length);
+    encode(sent).copy(bytes);
+    const [, large] = decodePayload(bytes, 0, bytes.length, LIMITS, true) as [string, Buffer];
+    expect([large.buffer === bytes.buffer, large.equals(Buffer.alloc(5000, 3))]).toEqual([true, true]);
+    const two = Buffer.from(encode([Buffer.alloc(3000, 1), Buffer.alloc(3000, 2)]));
+    for (const half of decodePayload(two, 0, two.length, LIMITS, true) as Buffer[]) {
+      expect([half.buffer === two.buffer, half.length]).toEqual([false, 3000]);
+    }
+  });
+});
+
 describe('the encode buffer', () => {
   it('may be used again after a copy, and a huge one is not kept', () => {
     const small = Buffer.from(encode(['small']));
@@ -320,16 +341,29 @@ describe('the encode buffer', () => {
     expect(bytesOf([tricky, 'end'])).toBe(bytesOf([{ a: 1, b: 2, c: [3] }, 'end']));
   });
 
+  it('of plain data is not disturbed by a failure either', () => {
+    const failing = {
+      a: 1,
+      get b(): number {
+        throw new Error('no');
+      },
+    };
+    expect(() => encode([failing])).toThrow(unserializable);
+    expect(roundTrip([{ a: 1 }])).toStrictEqual([{ a: 1 }]);
+  });
+
   it('is not disturbed by a failure', () => {
     let reads = 0;
     const flaky = {
       get x(): number {
         reads++;
-        if (reads === 2) throw new Error('second read');
+        if (reads === 3) throw new Error('third read');
         return 1;
       },
     };
-    expect(() => encode([flaky])).toThrow(unserializable);
+    // Plain data is read once. The Map makes it read again: to be checked, and to be packed.
+    expect(() => encode([flaky, new Map()])).toThrow(unserializable);
+    expect(reads).toBe(3);
     expect(roundTrip([{ a: 1 }])).toStrictEqual([{ a: 1 }]);
   });
 });

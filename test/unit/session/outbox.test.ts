@@ -4,9 +4,11 @@ import vm from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { NyotaError } from '../../../src/errors.js';
 import { FrameType, SEQUENCED_HEADER_BYTES } from '../../../src/protocol/constants.js';
+import { encodePlain } from '../../../src/protocol/plain-encoder.js';
 import { Outbox } from '../../../src/session/outbox.js';
 
 const MIB = 1024 * 1024;
+const LIMITS = { maxDepth: 8, maxValues: 100 };
 const WIDE = { maxOutboxBytes: 1e9, maxOutboxFrames: 1e9 };
 const body = (bytes: number): Buffer => Buffer.alloc(bytes, 'x');
 
@@ -28,6 +30,35 @@ function codeOf(fn: () => unknown): string {
     return (error as NyotaError).code;
   }
 }
+
+describe('a large payload', () => {
+  it('that was just encoded is taken over, not copied, and is as it was when it was encoded', () => {
+    const outbox = new Outbox(WIDE);
+    const usual = new Outbox(WIDE);
+    for (const bytes of [10, 200_000, 300_000, 10]) {
+      const users = Buffer.alloc(bytes, bytes % 251);
+      const payload = encodePlain(['large', [users, 1, 'end']], LIMITS) as Buffer;
+      usual.append(FrameType.EVENT, 0, Buffer.from(payload));
+      outbox.append(FrameType.EVENT, 0, payload);
+      users.fill(0);
+      encodePlain(['something else', [Buffer.alloc(250_000)]], LIMITS);
+      const piece = outbox.take() as Buffer;
+      expect(piece.equals(usual.take() as Buffer)).toBe(true);
+      expect(piece.buffer === payload.buffer).toBe(bytes > 10);
+    }
+    outbox.rewind(0);
+    usual.rewind(0);
+    expect(Buffer.concat(takeAll(outbox)).equals(Buffer.concat(takeAll(usual)))).toBe(true);
+  });
+
+  it('is taken over once', () => {
+    const outbox = new Outbox(WIDE);
+    const payload = encodePlain([Buffer.alloc(200_000)], LIMITS) as Buffer;
+    for (let i = 0; i < 2; i++) outbox.append(FrameType.EVENT, 0, payload);
+    const [first, second] = takeAll(outbox);
+    expect([first?.buffer === payload.buffer, second?.buffer === payload.buffer]).toEqual([true, false]);
+  });
+});
 
 describe('what an outbox holds', () => {
   it('gives numbers from 1, and hands out whole frames once', () => {

@@ -22,6 +22,14 @@ describe('sending', () => {
     expect([peer.side.core.counters.sent, peer.side.core.sender.requests.size]).toEqual([1, 0]);
   });
 
+  it('does not ask anybody to wait for room that there never is: a message larger than the whole outbox', () => {
+    const peer = new ScriptedPeer('client', { maxOutboxBytes: 4_096 });
+    expect(thrownCode(() => peer.side.send('e', ['x'.repeat(5_000)]))).toBe('NYOTA_FRAME_TOO_LARGE');
+    peer.side.send('e', ['x'.repeat(3_000)]);
+    expect(thrownCode(() => peer.side.send('e', ['x'.repeat(3_000)]))).toBe('NYOTA_OUTBOX_FULL');
+    expect(peer.side.core.sender.outbox.lastSeq).toBe(1);
+  });
+
   it('takes a frame of exactly maxFrameBytes, and none of one byte more', () => {
     const peer = new ScriptedPeer('client', { maxFrameBytes: 1_024 });
     let size = 900;

@@ -6,6 +6,7 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
+  readFileSync,
   statSync,
   symlinkSync,
   truncateSync,
@@ -105,6 +106,46 @@ describe('the folder of an LMDB store', () => {
       expect(texts.length).toBeGreaterThan(0);
     },
   );
+
+  it('that was cut where its newest state does not lie is found out when the rest is read', async () => {
+    const path = processes.place();
+    const { lines: made, stderr: complaints } = await processes.run(`
+      const store = lmdbStore({ path: ${JSON.stringify(path)} });
+      const many = Array.from({ length: 100 }, (_, i) => frame(i + 1, 20_000));
+      const [low, high] = [await store.create(rec('low'), 1), await store.create(rec('high'), 1)];
+      await store.commit('low', low, { outbound: many, lastSeq: 100 });
+      await store.commit('high', high, { outbound: many, lastSeq: 100 });
+      // What is free below is used from here on.
+      await store.end('low', low, { code: 'NYOTA_SESSION_CLOSED', received: 0, sent: 0 }, 1);
+      const small = await store.create(rec('small'), 1);
+      for (let revision = 1; revision <= 10; revision++) await store.commit('small', small, { revision });
+      await store.close();
+      say('made');`);
+    expect(made, complaints).toEqual(['made']);
+    const file = join(path, 'data.mdb');
+    truncateSync(file, Math.floor(statSync(file).size * 0.8));
+    const { signal, lines } = await processes.run(`
+      const store = lmdbStore({ path: ${JSON.stringify(path)} });
+      say(await codeOf(() => store.load('high').lastSeq));
+      await store.close();`);
+    expect({ signal, lines }).toEqual({ signal: null, lines: [error(path, 'damaged')] });
+  });
+
+  it('with a frame that was overwritten by zeros does not give the session out without it', async () => {
+    const path = processes.place();
+    const store = lmdbStore({ path });
+    const fence = await store.create(record('a'), 1);
+    const outbound = [1, 2, 3].map((seq) => ({ seq, frame: Buffer.alloc(20_000, seq) }));
+    await store.commit('a', fence, { outbound, lastSeq: 3 });
+    await store.close();
+    const file = join(path, 'data.mdb');
+    const at = readFileSync(file).indexOf(Buffer.alloc(10_000, 2));
+    const fd = openSync(file, 'r+');
+    writeSync(fd, Buffer.alloc(3 * 4_096), 0, undefined, Math.floor(at / 4_096) * 4_096);
+    closeSync(fd);
+    expect(() => store.load('a')).toThrow(/is damaged: frames of the session a are gone. Put a copy back/);
+    await store.close();
+  });
 
   it('with blank pages in its data.mdb ends no process, and tells what is gone', async () => {
     const path = await filled();

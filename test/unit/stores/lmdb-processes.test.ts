@@ -55,7 +55,7 @@ it('two processes that take a session from each other: each step is of its owner
         }
       } catch (error) { if (error.code !== 'NYOTA_TAKEN_OVER') throw error; }
       const { entries, outbound, lastSeq: last } = store.load('a');
-      if (Number(entries[0].bytes) !== last || outbound.at(-1).seq !== last) holes++;
+      if (Number(entries[0]?.bytes ?? 0) !== last || (outbound.at(-1)?.seq ?? 0) !== last) holes++;
     }
     say(JSON.stringify({ name: '${name}', mine, lost, taken, holes }));
     await store.close();`;
