@@ -4,7 +4,6 @@
 import type { Clock } from '../clock.js';
 import { NyotaError } from '../errors.js';
 import type { Limits } from '../options.js';
-import type { RequestOptions, Sender } from '../session/sender.js';
 import type { SessionCore } from '../session/session-core.js';
 import { abortedError, type CallOptions } from './call-options.js';
 import { checkEventName } from './checks.js';
@@ -77,14 +76,13 @@ export class Calls {
         timeoutMs: timeoutMs === 0 ? Number.POSITIVE_INFINITY : timeoutMs,
         expiresAt: ttlMs === undefined ? undefined : clock.now() + ttlMs,
       };
-      if (signal === undefined) {
-        core.sender.request(event, args, options, (error, reply) => {
-          if (error === undefined) resolve(reply);
-          else reject(error);
-        });
-      } else {
-        requestWithSignal(core.sender, event, args, options, signal, resolve, reject);
-      }
+      const abort = (): void => core.sender.cancelRequest(id, abortedError(signal as AbortSignal));
+      const id = core.sender.request(event, args, options, (error, reply) => {
+        signal?.removeEventListener('abort', abort);
+        if (error === undefined) resolve(reply);
+        else reject(error);
+      });
+      signal?.addEventListener('abort', abort);
       this.#host.requested();
     });
   }
@@ -116,23 +114,4 @@ export class Calls {
       }
     };
   }
-}
-
-/** Apart from `request`, which most call without a signal and then needs fewer closures. */
-function requestWithSignal(
-  sender: Sender,
-  event: string,
-  args: readonly unknown[],
-  options: RequestOptions,
-  signal: AbortSignal,
-  resolve: (reply: unknown) => void,
-  reject: (error: unknown) => void,
-): void {
-  const abort = (): void => sender.cancelRequest(id, abortedError(signal));
-  const id = sender.request(event, args, options, (error, reply) => {
-    signal.removeEventListener('abort', abort);
-    if (error === undefined) resolve(reply);
-    else reject(error);
-  });
-  signal.addEventListener('abort', abort);
 }

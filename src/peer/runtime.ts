@@ -55,8 +55,6 @@ export class Runtime implements SessionActions {
   #suspended: Promise<void> | undefined;
   #timer: ClockTimer | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
-  /** The timer keeps the process alive. */
-  #timerHolds = true;
 
   constructor(role: Role, limits: Limits, clock: Clock, hooks: RuntimeHooks) {
     this.#clock = clock;
@@ -87,10 +85,7 @@ export class Runtime implements SessionActions {
 
   /** One step with all that has changed, due or not. Resolves once it is in the store. */
   async stepNow(): Promise<void> {
-    while (this.#stepping !== undefined || this.#suspended !== undefined) {
-      await this.#suspended;
-      await this.#stepping;
-    }
+    await this.#settleStep();
     this.#step('now');
     await this.#stepping;
   }
@@ -123,10 +118,18 @@ export class Runtime implements SessionActions {
   /** Resolves once all that has changed is in the store. */
   async settleSteps(): Promise<void> {
     for (;;) {
-      await this.#suspended;
-      await this.#stepping;
+      await this.#settleStep();
       if (this.#keeper === undefined || !this.core.stepDue(true)) return;
       this.#step('changed');
+    }
+  }
+
+  /** Resolves once no step is under way. */
+  async #settleStep(): Promise<void> {
+    // One that is done may have begun the next before this is told of it.
+    while (this.#suspended !== undefined || this.#stepping !== undefined) {
+      await this.#suspended;
+      await this.#stepping;
     }
   }
 
@@ -250,18 +253,13 @@ export class Runtime implements SessionActions {
     if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer);
     this.#timerAt = at;
     this.#timer = this.#clock.setTimeout(this.#onTimer, Math.max(0, Math.ceil(at - this.#clock.now())));
-    this.#timerHolds = true;
-    this.reholdProcess();
+    if (!this.#hooks.holdsProcess()) this.#timer.unref?.();
   }
 
   /** Whether the process is held has changed. */
   reholdProcess(): void {
     if (this.#timer === undefined) return;
-    const holds = this.#hooks.holdsProcess();
-    // Asked for every request and every reply.
-    if (holds === this.#timerHolds) return;
-    this.#timerHolds = holds;
-    if (holds) this.#timer.ref?.();
+    if (this.#hooks.holdsProcess()) this.#timer.ref?.();
     else this.#timer.unref?.();
   }
 
