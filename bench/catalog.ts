@@ -13,6 +13,7 @@ export const OWN_MEASURES = [
   'latency',
   'buffers',
   'fan-out',
+  'fan-out-bursts',
   'store-writes',
   'memory',
   'resume',
@@ -20,7 +21,14 @@ export const OWN_MEASURES = [
   'durable',
 ] as const;
 
-export const PEER_MEASURES = ['one-way', 'requests', 'latency', 'buffers', 'fan-out'] as const;
+export const PEER_MEASURES = [
+  'one-way',
+  'requests',
+  'latency',
+  'buffers',
+  'fan-out',
+  'fan-out-bursts',
+] as const;
 
 export const PEERS = [
   'socket-io',

@@ -48,6 +48,7 @@ const TARGETS: readonly Target[] = [
   { what: 'round trip p99, of the floor', most: 1.3, ratio: against('latency', 'floor', 'p99') },
   { what: '1 MiB Buffers, of the floor', least: 0.7, ratio: against('buffers', 'floor') },
   { what: 'fan-out, socket.io', least: 5, ratio: against('fan-out', 'socket.io') },
+  { what: 'fan-out in bursts, socket.io', least: 5, ratio: against('fan-out-bursts', 'socket.io') },
   {
     what: 'store writes, of one-way',
     least: 0.4,

@@ -5,25 +5,28 @@ import { clockMs, makeOrder, turn } from '../workload.js';
 
 /** So many connections are opened at a time. */
 export const OPENING = 100;
-/** So many events may be on their way to a session: the server waits for the clients to keep up. */
+/** So many events may be on their way to a session, or two bursts: the server waits for the clients to keep up. */
 const AHEAD = 8;
-const WARM_UP = 5;
+const WARM_UP_BURSTS = 5;
 
 export async function broadcastMany(stack: Stack, params: Params, channel: Channel) {
   const server = await stack.serve({ event: () => {}, request: (value) => value });
   const { broadcast } = server;
   if (broadcast === undefined) throw new Error('it has no broadcast');
-  const events = param(params, 'events');
+  const burst = param(params, 'burst');
+  const warmUp = WARM_UP_BURSTS * burst;
+  const ahead = Math.max(AHEAD, 2 * burst);
+  const total = warmUp + param(params, 'events');
   const run = async (): Promise<unknown> => {
     await channel.heard('ready');
     let startedAt = 0;
-    for (let id = 0; id < WARM_UP + events; id++) {
-      if (id === WARM_UP) {
+    for (let id = 0; id < total; ) {
+      if (id === warmUp) {
         await channel.heard(`all ${id}`);
         startedAt = clockMs();
       }
-      if (id >= AHEAD + WARM_UP) await channel.heard(`all ${id - AHEAD + 1}`);
-      broadcast(makeOrder(id));
+      if (id >= ahead + warmUp) await channel.heard(`all ${id + burst - ahead}`);
+      for (const end = id + burst; id < end; id++) broadcast(makeOrder(id));
       await turn();
     }
     return startedAt;
@@ -38,7 +41,7 @@ export async function receiveMany(
   channel: Channel,
 ): Promise<number> {
   const sessions = param(params, 'sessions');
-  const total = sessions * (WARM_UP + param(params, 'events'));
+  const total = sessions * (WARM_UP_BURSTS * param(params, 'burst') + param(params, 'events'));
   let count = 0;
   let done: (endedAt: number) => void;
   const over = new Promise<number>((resolve) => {
@@ -62,21 +65,29 @@ export function fanOutValues(client: unknown, server: unknown, params: Params): 
   return { rate: ((param(params, 'sessions') * param(params, 'events')) / ms) * 1000, ms };
 }
 
-export const measure: Measure = {
-  id: 'fan-out',
-  title: 'One event to 1,000 sessions',
-  unit: 'deliveries/s',
-  better: 'more',
-  contenders: (effort, peers) =>
-    usual(
-      (scale) => ({
-        sessions: share(1000, effort * 2, 10, 1000),
-        events: Math.max(10, Math.round(share(300, effort, 10) * Math.min(1, scale * 3))),
-      }),
-      peers,
-      (info) => info.broadcasts,
-    ),
-  server: broadcastMany,
-  client: receiveMany,
-  values: fanOutValues,
-};
+/** @param burst so many events in one go, for every library, before the event loop gets its turn */
+export function fanOut(id: string, title: string, burst: number): Measure {
+  const events = (effort: number, scale: number): number =>
+    Math.max(2, Math.round((share(300, effort, 10) * Math.min(1, scale * 3)) / Math.min(burst, 4))) * burst;
+  return {
+    id,
+    title,
+    unit: 'deliveries/s',
+    better: 'more',
+    contenders: (effort, peers) =>
+      usual(
+        (scale) => ({
+          sessions: share(1000, effort * 2, 10, 1000),
+          events: events(effort, scale),
+          burst,
+        }),
+        peers,
+        (info) => info.broadcasts,
+      ),
+    server: broadcastMany,
+    client: receiveMany,
+    values: fanOutValues,
+  };
+}
+
+export const measure = fanOut('fan-out', 'One event at a time to 1,000 sessions', 1);

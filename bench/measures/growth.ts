@@ -20,7 +20,7 @@ export const measure: Measure = {
     });
     const events = share(200_000, effort);
     const sessions = share(500, effort, 10);
-    const fanOut = { events: share(150, effort, 10) };
+    const fanOut = { events: share(150, effort, 10), burst: 1 };
     const buffers = eventParams(share(400, effort), 1);
     return [
       of('events', { ...eventParams(events, 1), sessions: 0, bytes: 0 }),
