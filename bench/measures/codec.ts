@@ -1,4 +1,4 @@
-/** The payload codec alone, in one process: encode with its check, scan, decode with the scan; msgpackr next to it. */
+/** The payload codec alone, in one process: encode and decode, each with its checks, and the scan; msgpackr next to it. */
 import { Packr } from 'msgpackr';
 import { decodePayload, encodePayload } from '../../src/protocol/payload.js';
 import { scanPayload } from '../../src/protocol/scan.js';
@@ -11,7 +11,7 @@ const packr = new Packr({ useRecords: false });
 const WORK: readonly { label: string; run: (body: unknown, bytes: Buffer) => unknown }[] = [
   { label: 'encode', run: (body) => encodePayload(body, LIMITS, 'args') },
   { label: 'scan', run: (_body, bytes) => scanPayload(bytes, 0, bytes.length, LIMITS) },
-  { label: 'decode with scan', run: (_body, bytes) => decodePayload(bytes, 0, bytes.length, LIMITS) },
+  { label: 'decode with its checks', run: (_body, bytes) => decodePayload(bytes, 0, bytes.length, LIMITS) },
   { label: 'msgpackr encode', run: (body) => packr.pack(body) },
   { label: 'msgpackr decode', run: (_body, bytes) => packr.unpack(bytes) as unknown },
 ];

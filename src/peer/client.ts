@@ -250,7 +250,8 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
     const { received } = this.core.dispatcher.inbox;
     const { lastSeq, frames } = this.core.sender.outbox;
     this.#hangUp(new NyotaError('NYOTA_SESSION_CLOSED', 'the client closed the session'));
-    await this.runtime.settleSteps();
+    do await this.runtime.settleSteps();
+    while (this.runtime.unsettled);
     this.#end();
     await connection?.whenClosed();
     await this.#leaveStore(frames === 0 ? { received, sent: lastSeq } : undefined);

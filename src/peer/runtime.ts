@@ -85,7 +85,10 @@ export class Runtime implements SessionActions {
 
   /** One step with all that has changed, due or not. Resolves once it is in the store. */
   async stepNow(): Promise<void> {
-    await this.#settleStep();
+    while (this.#busy) {
+      await this.#suspended;
+      await this.#stepping;
+    }
     this.#step('now');
     await this.#stepping;
   }
@@ -95,7 +98,8 @@ export class Runtime implements SessionActions {
    * under way are waited for first.
    */
   async betweenSteps<T>(work: () => PromiseLike<T>): Promise<T> {
-    await this.settleSteps();
+    do await this.settleSteps();
+    while (this.unsettled);
     const running = Promise.resolve(work());
     const suspended = running.then(
       () => {},
@@ -115,22 +119,26 @@ export class Runtime implements SessionActions {
     return this.#suspended;
   }
 
-  /** Resolves once all that has changed is in the store. */
+  /**
+   * Resolves once all that had changed is in the store. By the time that its caller is told, more may have: whoever lets go of the
+   * session asks `unsettled` without an await in between.
+   */
   async settleSteps(): Promise<void> {
-    for (;;) {
-      await this.#settleStep();
-      if (this.#keeper === undefined || !this.core.stepDue(true)) return;
+    while (this.unsettled) {
+      await this.#suspended;
+      await this.#stepping;
       this.#step('changed');
     }
   }
 
-  /** Resolves once no step is under way. */
-  async #settleStep(): Promise<void> {
-    // One that is done may have begun the next before this is told of it.
-    while (this.#suspended !== undefined || this.#stepping !== undefined) {
-      await this.#suspended;
-      await this.#stepping;
-    }
+  /** Something has changed that is not in the store, or may not be. */
+  get unsettled(): boolean {
+    return this.#busy || (this.#keeper !== undefined && this.core.stepDue(true));
+  }
+
+  /** A step is under way, or none may begin. */
+  get #busy(): boolean {
+    return this.#suspended !== undefined || this.#stepping !== undefined;
   }
 
   get connection(): Connection | undefined {

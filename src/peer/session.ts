@@ -297,7 +297,8 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
       // The session outlives this process: the next one goes on with it.
       if (this.state !== 'dead') await this.runtime.commit({ detachedAt: this.#host.clock.now() });
       // Last: what is accepted until here is in the store when this process lets go.
-      await this.runtime.settleSteps();
+      do await this.runtime.settleSteps();
+      while (this.runtime.unsettled);
       this.#evict(reason);
     } else {
       this.#end(reason);

@@ -1,6 +1,7 @@
 /**
- * Looks through a payload from the wire before anything decodes it: strict msgpack, bounded depth and
- * count, string keys that are never `__proto__`, known extensions only, exact length. Pure.
+ * Looks through a payload without building anything: strict msgpack, bounded depth and count, string keys that are never
+ * `__proto__`, known extensions only, exact length. Pure. For payloads that are passed on undecoded, and to say what is
+ * wrong with one that payload-reader.ts has refused: the two agree on every input.
  *
  * Iterative, so that no input can overflow the stack, and one pass. Values are counted where a container
  * declares them, so a count bomb ends at its header. What passes here decodes without an error.

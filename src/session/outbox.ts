@@ -211,6 +211,9 @@ export class Outbox {
   rewind(seq: number): void {
     this.#attachFrames = this.frames;
     this.#attachBytes = this.#bytes;
+    // The connection before this one may be on its way out with bytes of it yet: nothing is written over them.
+    const last = this.#segments[this.#segments.length - 1];
+    if (last !== undefined) last.lent = true;
     this.#cursorSegment = 0;
     this.#cursorOffset = this.#segments[0]?.start ?? 0;
     this.#unsentBytes = this.#bytes;
@@ -415,7 +418,7 @@ export class Outbox {
   /** Nothing is retained any more. An idle session keeps a small segment at most. */
   #reset(): void {
     const last = this.#segments[this.#segments.length - 1];
-    if (last !== undefined && last.buffer.length <= KEPT_SEGMENT_BYTES) {
+    if (last !== undefined && last.buffer.length <= KEPT_SEGMENT_BYTES && last.lent !== true) {
       last.start = 0;
       last.end = 0;
       this.#segments = [last];

@@ -10,6 +10,8 @@ export interface Segment {
   start: number;
   /** Where the next frame would go. */
   end: number;
+  /** A connection before the current one may hold its bytes. */
+  lent?: true;
 }
 
 /** The bytes of the frame that begins there, its length prefix included. */

@@ -208,6 +208,7 @@ export class SimClientNode {
       // Held messages of the old session are dispatched yet, and the store they belong to is gone.
       if (!carryStore) this.#loosenSession();
       this.peer.renewing = true;
+      this.peer.renewed = true;
       const carried = restart(handled, error, carryStore);
       this.peer.renewing = false;
       outbox.forEach((seq, frame) => {

@@ -87,9 +87,18 @@ export class SimDisk {
     this.#forgetEnded();
   }
 
+  /** As a store must: sessions whose owner lives are its business. */
   sweep(now: number): number {
-    const ended = this.store.sweep(now);
-    if (ended > 0) this.#forgetEnded();
+    let ended = 0;
+    for (const [id, { owner }] of [...this.sessions]) {
+      const stored = owner.alive ? undefined : this.store.load(id);
+      if (stored === undefined || stored.detachedAt === null) continue;
+      const { detachedAt, record, fence, inbound, lastSeq } = stored;
+      if (detachedAt + record.resumeWindowMs > now) continue;
+      const numbers = { received: inbound.settled, sent: lastSeq };
+      this.end(id, fence, { code: 'NYOTA_SESSION_EXPIRED', ...numbers }, now);
+      ended++;
+    }
     return ended;
   }
 

@@ -220,6 +220,13 @@ export class Lane {
     this.kick();
   }
 
+  /** The writer's socket is gone: what its system has taken arrives all the same, and nobody can write over that. */
+  leave(): void {
+    const taken = Buffer.concat(this.#pieces, Math.min(this.#bytes, this.#options.windowBytes));
+    this.#pieces = taken.length === 0 ? [] : [taken];
+    this.#bytes = taken.length;
+  }
+
   /** What is under way is lost. */
   discard(): void {
     this.#pieces = [];
@@ -331,6 +338,7 @@ export class SimLink {
   left(socket: SimSocket): void {
     const lane = this.laneFrom(socket);
     if (this.#random.chance(0.5)) {
+      lane.leave();
       lane.finish('end');
     } else {
       lane.discard();

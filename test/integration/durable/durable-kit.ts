@@ -42,14 +42,15 @@ export const STORES: [string, () => Shelf][] = [
     'lmdbStore',
     () => {
       const folder = mkdtempSync(join(tmpdir(), 'nyota-durable-'));
-      onTestFinished(() => rmSync(folder, { recursive: true, force: true, maxRetries: 3 }));
       const writes = new Set<Promise<unknown>>();
-      return {
-        open: () => watched(lmdbStore({ path: join(folder, 'sessions') }), writes),
-        async settled() {
-          while (writes.size > 0) await Promise.allSettled(writes);
-        },
+      const settled = async (): Promise<void> => {
+        while (writes.size > 0) await Promise.allSettled(writes);
       };
+      onTestFinished(async () => {
+        await settled();
+        rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
+      });
+      return { open: () => watched(lmdbStore({ path: join(folder, 'sessions') }), writes), settled };
     },
   ],
 ];

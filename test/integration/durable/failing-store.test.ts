@@ -119,6 +119,21 @@ describe.each(STORES)('a store on %s that fails', (_name, shelve) => {
       expect(error).toMatchObject({ code: 'NYOTA_STORE_FAILED', cause: FULL });
   });
 
+  it('keeps no server from closing', async () => {
+    const failing = failingFor(shelve().open());
+    const service = await serve(failing.store);
+    const [unlucky, lucky] = [call(service.port), call(service.port)];
+    await Promise.all([connected(unlucky.client), connected(lucky.client)]);
+    const session = service.server.sessions.get(unlucky.client.id) as Session;
+    failing.victim = unlucky.client.id;
+    const left = [unlucky, lucky].map(({ client }) => once(client, 'disconnect'));
+    session.send('event', 1);
+    await service.server.close();
+    await Promise.all(left);
+    expect(service.errors.map(({ code }) => code)).toContain('NYOTA_STORE_FAILED');
+    expect([session.state, service.server.sessions.size]).toEqual(['dead', 0]);
+  });
+
   it('tells a client whose own store fails, and ends it before anything is ahead of the store', async () => {
     const shelf = shelve();
     const service = await serve(shelf.open());

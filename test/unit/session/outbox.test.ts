@@ -129,6 +129,20 @@ describe('what an outbox holds', () => {
   });
 });
 
+describe('what a connection holds that is on its way out', () => {
+  it('is not written over by what is sent on the next one', () => {
+    const outbox = new Outbox(WIDE);
+    outbox.append(FrameType.EVENT, 0, body(3));
+    const held = outbox.take() as Buffer;
+    const before = Buffer.from(held);
+    outbox.rewind(0);
+    outbox.take();
+    outbox.acknowledge(1);
+    outbox.append(FrameType.EVENT, 0, Buffer.alloc(3, 'y'));
+    expect(held).toEqual(before);
+  });
+});
+
 describe('the limits of an outbox', () => {
   it('takes exactly as many messages as maxOutboxFrames, and one byte less than too many', () => {
     const outbox = new Outbox({ maxOutboxBytes: 200, maxOutboxFrames: 3 });
