@@ -5,6 +5,7 @@ import { BATCH, clockMs, makeOrder, turn } from '../workload.js';
 import { countEvents, eventParams, rateOf, sendOneWay } from './one-way.js';
 
 const KEYS = 1000;
+const DEFAULT_HIGH_WATER_BYTES = 1024 * 1024;
 
 async function write(port: string | number, writes: number, warmUp: number): Promise<number> {
   const client = await openSession(port);
@@ -13,9 +14,10 @@ async function write(port: string | number, writes: number, warmUp: number): Pro
       for (const end = Math.min(to, id + BATCH); id < end; id++) {
         client.store.set(`order-${id % KEYS}`, makeOrder(id));
       }
-      // Writes say nothing of the high-water mark; the counters do.
-      if (client.bufferedBytes > 512 * 1024) await client.store.synced();
-      else await turn();
+      // A write says nothing of the high-water mark, as `send` does.
+      if (client.bufferedBytes > DEFAULT_HIGH_WATER_BYTES) {
+        await new Promise<void>((drained) => client.once('drain', drained));
+      } else await turn();
     }
     await client.store.synced();
   };

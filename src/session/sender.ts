@@ -83,7 +83,7 @@ export class Sender {
     const urgent = options?.onAck === undefined ? 0 : Flag.ACK_NOW;
     const seq = this.append(FrameType.EVENT, urgent, body);
     if (options !== undefined) this.#track(seq, options);
-    return this.#belowHighWater();
+    return this.outbox.bytes <= this.#limits.highWaterBytes;
   }
 
   /** The same for a body that was encoded once for many sessions: the other side may accept less than we do. */
@@ -193,6 +193,8 @@ export class Sender {
   append(type: FrameType, flags: number, body: Uint8Array): number {
     const seq = this.outbox.append(type, flags, body);
     this.#counters.sent++;
+    // Also for what says nothing of it, as a write to the store: its sender may wait for 'drain' too.
+    if (this.outbox.bytes > this.#limits.highWaterBytes) this.#wantsDrain = true;
     this.#actions.wake();
     return seq;
   }
@@ -339,12 +341,6 @@ export class Sender {
 
   #failRequest(id: number, error: NyotaError): void {
     this.requests.take(id)?.settle(error);
-  }
-
-  #belowHighWater(): boolean {
-    if (this.outbox.bytes <= this.#limits.highWaterBytes) return true;
-    this.#wantsDrain = true;
-    return false;
   }
 
   #maybeDrain(): void {

@@ -276,6 +276,24 @@ describe('send', () => {
     expect(bytes).toBe(2101);
   });
 
+  it.each(['client', 'session'] as const)(
+    'drain comes for a %s that is above highWaterBytes by store writes or requests alone',
+    async (side) => {
+      const pair = await kit.pair({ client: { highWaterBytes: 1000 }, server: { highWaterBytes: 1000 } });
+      const peer: AnyPeer = pair[side];
+      for (const fill of [
+        () => peer.set('key', Buffer.alloc(2000)),
+        () => void peer.request('nobody', Buffer.alloc(2000)).catch(() => {}),
+      ]) {
+        const drained = once(peer, 'drain');
+        fill();
+        expect(peer.bufferedBytes).toBeGreaterThan(2000);
+        await drained;
+        expect(peer.bufferedBytes).toBeLessThanOrEqual(500);
+      }
+    },
+  );
+
   it.each([
     ['undefined', undefined],
     ['a number', 5],
