@@ -8,9 +8,11 @@ export type { CreateServer, TlsServerOptions } from './net/listener.js';
 export type { LimitOptions } from './options.js';
 export type { CallOptions } from './peer/call-options.js';
 export type { OnAck } from './peer/calls.js';
-export { Client, type ClientState, createClient } from './peer/client.js';
+export { Client } from './peer/client.js';
 export type { Auth, ClientOptions } from './peer/client-options.js';
+export type { ClientState } from './peer/client-state.js';
 export type { AnyContract, Contract } from './peer/contract.js';
+export { createClient } from './peer/create-client.js';
 export { Delivery, HandlerContext } from './peer/delivery.js';
 export type {
   ClientEvents,

@@ -19,7 +19,7 @@ import {
   type WelcomeMessage,
 } from '../protocol/messages.js';
 import { decodePayload } from '../protocol/payload.js';
-import { closeError, closeFrame } from './runtime.js';
+import { closeError, closeFrame } from './last-words.js';
 
 /** The server's refusal: an error that also says what the server knows of a session that is gone. */
 export class Rejected {

@@ -9,21 +9,15 @@
  *    |           `-------------´------------´-----------´--> draining --> idle, closed
  *    `-- disconnect(), or an error after which no attempt makes sense
  */
-import type { Duplex } from 'node:stream';
 import { NyotaError } from '../errors.js';
 import type { Connection } from '../net/connection.js';
 import { FrameType } from '../protocol/constants.js';
 import type { WelcomeMessage } from '../protocol/messages.js';
 import type { SessionBatch } from '../stores/session-store.js';
-import { clientArguments } from './client-arguments.js';
 import { type AttemptHost, attempt } from './client-attempt.js';
 import { ClientIdentity } from './client-identity.js';
-import {
-  type ClientOptions,
-  type ResolvedClientOptions,
-  readClientOptions,
-  readDelays,
-} from './client-options.js';
+import { type ResolvedClientOptions, readDelays } from './client-options.js';
+import type { ClientState, Dialling, Goal } from './client-state.js';
 import { Connector } from './connector.js';
 import type { AnyContract, StateOf, ToClient, ToServer } from './contract.js';
 import { Dialler } from './dialler.js';
@@ -31,20 +25,6 @@ import { Handles } from './handle-set.js';
 import type { ClientEvents } from './lifecycle-events.js';
 import { Peer } from './peer.js';
 import { storeFailed } from './runtime.js';
-
-export type ClientState =
-  | 'idle'
-  | 'connecting'
-  | 'opening'
-  | 'replaying'
-  | 'open'
-  | 'backing-off'
-  | 'draining'
-  | 'closed';
-
-/** What the client is after: to stay connected, to end this connection, or to be done. */
-type Goal = 'stay' | 'disconnect' | 'close';
-type Dialling = 'idle' | 'connecting' | 'opening' | 'backing-off';
 
 /** A connection that lasted so long has lived, also where nothing was said on it. */
 const LIVED_MS = 5_000;
@@ -66,7 +46,7 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
   #progressAtConnect = 0;
   #closing: Promise<void> | undefined;
 
-  /** Use `createClient`. */
+  /** Use `createClient`, in create-client.ts. */
   constructor(options: ResolvedClientOptions, onConnect: ((info: { resumed: boolean }) => void) | undefined) {
     super('client', options.limits, options.clock);
     this.#options = options;
@@ -405,29 +385,4 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
       },
     };
   }
-}
-
-/**
- * Connects to a nyota server, at once, and reconnects for ever. `onConnect` is called at the first connection.
- *
- * The target is a port, `'host:port'`, a unix path, a URL (`tcp://`, `tls://`, `unix:`), an existing socket, or options.
- * @throws NyotaError `NYOTA_INVALID_OPTION` that names the option and what it takes
- */
-export function createClient<C = AnyContract>(
-  target: number | string | Duplex | ClientOptions,
-  onConnect?: () => void,
-): Client<C>;
-export function createClient<C = AnyContract>(
-  target: number | string,
-  host: string,
-  onConnect?: () => void,
-): Client<C>;
-export function createClient<C = AnyContract>(
-  target: Duplex,
-  options: ClientOptions,
-  onConnect?: () => void,
-): Client<C>;
-export function createClient<C = AnyContract>(target: unknown, ...rest: unknown[]): Client<C> {
-  const { options, onConnect } = clientArguments(target, rest);
-  return new Client<C>(readClientOptions(options), onConnect);
 }

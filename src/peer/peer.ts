@@ -3,7 +3,7 @@
  * A thin class: it checks what users hand in, keeps the listeners, and leaves the rest to the session behind it.
  */
 import type { Clock } from '../clock.js';
-import { NyotaError } from '../errors.js';
+import type { NyotaError } from '../errors.js';
 import { isLifecycleEvent } from '../lifecycle.js';
 import type { SocketLike } from '../net/connection.js';
 import type { Limits } from '../options.js';
@@ -16,14 +16,16 @@ import { type CallOptions, readCallOptions } from './call-options.js';
 import { Calls, type CallsHost, type OnAck } from './calls.js';
 import { checkEventName, checkListener } from './checks.js';
 import type { Args, HandlerArgs, Names, Reply } from './contract.js';
-import { Delivery, HandlerContext, settleOrReport } from './delivery.js';
-import { isThenable } from './is-thenable.js';
+import { Delivery, type HandlerContext, settleOrReport } from './delivery.js';
+import { type Handler, Handlers } from './handlers.js';
 import { LifecycleEmitter } from './lifecycle-emitter.js';
 import type { PeerEvents } from './lifecycle-events.js';
+import { QuietWaiters } from './quiet-waiters.js';
 import { type AnyListener, RemoteEmitter } from './remote-emitter.js';
 import { Runtime, type RuntimeHooks } from './runtime.js';
 import { type SetOptions, SharedStore, type SharedStoreHost } from './shared-store.js';
 import { type PeerStats, peerStats } from './stats.js';
+import { withOptions } from './with-options.js';
 
 /** The remote event whose listeners are being called. */
 interface Delivering {
@@ -33,8 +35,6 @@ interface Delivering {
   delivery: Delivery | undefined;
 }
 
-type Handler = (...args: unknown[]) => unknown;
-type Done = (ok: boolean, value: unknown) => void;
 type AnyPeer = Peer<unknown, unknown, Record<string, unknown>, PeerEvents>;
 
 /**
@@ -47,8 +47,8 @@ export abstract class Peer<Out, In, State, Events extends PeerEvents> implements
   readonly #lifecycle = new LifecycleEmitter(this);
   readonly #remote: RemoteEmitter;
   /** Made when first needed, as many sessions have none. */
-  #handlers: Map<string, Handler> | undefined;
-  #quietWaiters: Set<() => void> | undefined;
+  #handlers: Handlers | undefined;
+  #quietWaiters: QuietWaiters | undefined;
   readonly #limits: Limits;
   readonly #clock: Clock;
   #delivering: Delivering | undefined;
@@ -173,7 +173,7 @@ export abstract class Peer<Out, In, State, Events extends PeerEvents> implements
 
   /** The same peer, with these options for the calls made on what it returns. */
   with(options: CallOptions): this {
-    return this.#with(readCallOptions(options));
+    return withOptions(this, this.#calls, readCallOptions(options));
   }
 
   /**
@@ -186,19 +186,13 @@ export abstract class Peer<Out, In, State, Events extends PeerEvents> implements
   ): this {
     checkEventName(event);
     checkListener(event, fn);
-    this.#handlers ??= new Map();
-    if (this.#handlers.has(event)) {
-      throw new NyotaError(
-        'NYOTA_HANDLER_EXISTS',
-        `there is already a handler for '${event}'; unhandle it first`,
-      );
-    }
-    this.#handlers.set(event, fn as unknown as Handler);
+    this.#handlers ??= new Handlers();
+    this.#handlers.add(event, fn as unknown as Handler);
     return this;
   }
 
   unhandle(event: Names<In>): this {
-    this.#handlers?.delete(event);
+    this.#handlers?.remove(event);
     return this;
   }
 
@@ -266,70 +260,18 @@ export abstract class Peer<Out, In, State, Events extends PeerEvents> implements
   /** Resolves when `done` says so, asked each time something settles, or when `drainTimeoutMs` is over. */
   protected untilQuiet(done: () => boolean): Promise<void> {
     if (done()) return Promise.resolve();
-    return new Promise((resolve) => {
-      const settle = (): void => {
-        this.#clock.clearTimeout(timer);
-        this.#quietWaiters?.delete(check);
-        resolve();
-      };
-      const check = (): void => {
-        if (done()) settle();
-      };
-      const timer = this.#clock.setTimeout(settle, this.#limits.drainTimeoutMs);
-      if (!this.holdsProcess()) timer.unref?.();
-      this.#quietWaiters ??= new Set();
-      this.#quietWaiters.add(check);
-    });
+    this.#quietWaiters ??= new QuietWaiters();
+    const { drainTimeoutMs } = this.#limits;
+    return this.#quietWaiters.wait(done, this.#clock, drainTimeoutMs, this.holdsProcess());
   }
 
   /** Ask the waiters of `untilQuiet` again. */
   protected quietChanged(): void {
-    if (this.#quietWaiters === undefined) return;
-    for (const check of [...this.#quietWaiters]) check();
+    this.#quietWaiters?.ask();
   }
 
   #listeners(event: string) {
     return isLifecycleEvent(event) ? this.#lifecycle.listeners : this.#remote.listeners;
-  }
-
-  #with(call: Readonly<CallOptions>): this {
-    const own: Record<PropertyKey, unknown> = {
-      send: (event: string, ...args: unknown[]) => this.#calls.send(call, event, args),
-      sendWithAck: (event: string, ...args: unknown[]) => this.#calls.sendWithAck(call, event, args),
-      request: (event: string, ...args: unknown[]) => this.#calls.request(call, event, args),
-      with: (more: CallOptions) => this.#with({ ...call, ...readCallOptions(more) }),
-    };
-    return new Proxy(this, {
-      get(peer, name) {
-        if (Object.hasOwn(own, name)) return own[name];
-        const value: unknown = Reflect.get(peer, name, peer);
-        return typeof value === 'function' ? value.bind(peer) : value;
-      },
-    });
-  }
-
-  #handle(
-    event: string,
-    args: unknown[],
-    request: RunningRequest,
-    done: (ok: boolean, value: unknown) => void,
-  ): boolean {
-    const handler = this.#handlers?.get(event);
-    if (handler === undefined) return false;
-    const context = new HandlerContext<this>(this, this, request);
-    let reply: unknown;
-    try {
-      reply = handler.call(this, ...args, context);
-      if (isThenable(reply)) {
-        answerLater(reply, context, done);
-        return true;
-      }
-    } catch (error) {
-      done(false, error);
-      return true;
-    }
-    answer(context, reply, done);
-    return true;
   }
 
   /** Runs the listeners of a remote event; what they commit is written when all have settled. */
@@ -398,7 +340,8 @@ export abstract class Peer<Out, In, State, Events extends PeerEvents> implements
       request: RunningRequest,
       done: (ok: boolean, value: unknown) => void,
     ): boolean {
-      return this.#peer.#handle(event, args, request, done);
+      const peer = this.#peer;
+      return peer.#handlers?.run(peer, event, args, request, done) === true;
     }
 
     changed(changes: readonly Change[], local: boolean): void {
@@ -448,23 +391,4 @@ export abstract class Peer<Out, In, State, Events extends PeerEvents> implements
       return this.#peer.holdsProcess();
     }
   };
-}
-
-/** The handler is done: what it commits is written, and its reply goes out. */
-function answer(delivery: Delivery, reply: unknown, done: Done): void {
-  try {
-    delivery.settle();
-  } catch (error) {
-    done(false, error);
-    return;
-  }
-  done(true, reply);
-}
-
-/** Apart from `#handle`, so that a handler that answers at once costs no closures. */
-function answerLater(reply: PromiseLike<unknown>, delivery: Delivery, done: Done): void {
-  reply.then(
-    (value) => answer(delivery, value, done),
-    (error: unknown) => done(false, error),
-  );
 }

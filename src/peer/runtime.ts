@@ -8,8 +8,7 @@ import type { Connection, ConnectionReader } from '../net/connection.js';
 import type { Limits } from '../options.js';
 import { FrameType } from '../protocol/constants.js';
 import type { FrameDecoder } from '../protocol/frame-decoder.js';
-import { encodeFrame } from '../protocol/frame-encoder.js';
-import { type CloseMessage, encodeClose, parseClose, type WireLimits } from '../protocol/messages.js';
+import { parseClose, type WireLimits } from '../protocol/messages.js';
 import { decodePayload } from '../protocol/payload.js';
 import type { RunningRequest } from '../session/incoming-requests.js';
 import type { SessionActions } from '../session/session-actions.js';
@@ -19,6 +18,7 @@ import type { Conflict } from '../sync/replica.js';
 import type { Change } from '../sync/types.js';
 import { planFlush } from './flush-queue.js';
 import { isThenable } from './is-thenable.js';
+import { closeError, closeFrame } from './last-words.js';
 
 /** What a peer does for its runtime: the session's actions that concern users, and the ends of connections. */
 export interface RuntimeHooks
@@ -388,19 +388,4 @@ export class Runtime implements SessionActions {
 export function storeFailed(error: unknown): NyotaError {
   if (error instanceof NyotaError) return error;
   return new NyotaError('NYOTA_STORE_FAILED', 'a step of the session could not be stored', { cause: error });
-}
-
-/** The frame that tells the other side why a connection ends. */
-export function closeFrame(error: NyotaError): Buffer {
-  const { code, message, retry, retryAfterMs } = error;
-  return encodeFrame(FrameType.CLOSE, {}, encodeClose({ code, message, retry, retryAfterMs }));
-}
-
-/** What the other side said of the end, as an error of this side's. */
-export function closeError(message: CloseMessage): NyotaError {
-  const { code, retry, retryAfterMs } = message;
-  return new NyotaError(code, message.message, {
-    retry,
-    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-  });
 }

@@ -14,12 +14,12 @@
  * that nothing retained pins a pool that belongs to somebody else. Frame boundaries are read from the
  * length prefixes; there is no object for each frame.
  */
-import { NyotaError } from '../errors.js';
 import { FrameType, SEQUENCED_HEADER_BYTES } from '../protocol/constants.js';
 import { encodeFrame, writeSequencedHeader } from '../protocol/frame-encoder.js';
 import { claimMemory } from '../protocol/plain-encoder.js';
+import { type OutboxLimits, OutboxRoom } from './outbox-room.js';
 import type { StoredFrame } from './persisted.js';
-import { countFrames, frameSize, type Segment } from './segments.js';
+import { countFrames, findFrame, frameSize, type Segment, visitFrames } from './segments.js';
 
 /** Small: an idle session that has ever sent something keeps one of it. */
 const FIRST_SEGMENT_BYTES = 256;
@@ -27,13 +27,8 @@ const MAX_SEGMENT_BYTES = 64 * 1024;
 /** A segment of up to this size is kept when all is acknowledged: request and reply in turn would allocate one each. */
 const KEPT_SEGMENT_BYTES = 4 * 1024;
 
-export interface OutboxLimits {
-  readonly maxOutboxBytes: number;
-  readonly maxOutboxFrames: number;
-}
-
 export class Outbox {
-  readonly #limits: OutboxLimits;
+  readonly #room: OutboxRoom;
   /** Oldest first. */
   #segments: Segment[] = [];
   #cursorSegment = 0;
@@ -45,12 +40,6 @@ export class Outbox {
   #nextSeq = 1;
   #cursorSeq = 1;
   #sentSeq = 0;
-  /** What of a new session's first content may still be here. */
-  #startFrames = 0;
-  #startBytes = 0;
-  /** What was in it when the current connection began: its acks may be on their way. */
-  #attachFrames = 0;
-  #attachBytes = 0;
   /** No frame behind it is handed out: with a durable store, what is not committed. */
   #releasedSeq = Number.POSITIVE_INFINITY;
   /** While it is shut: what is released behind the door. */
@@ -63,7 +52,7 @@ export class Outbox {
   #rewritten: number[] = [];
 
   constructor(limits: OutboxLimits) {
-    this.#limits = limits;
+    this.#room = new OutboxRoom(limits);
   }
 
   /** Bytes retained: not yet acknowledged, sent or not. */
@@ -106,28 +95,17 @@ export class Outbox {
    * is changed, so that a refused message leaves nothing behind.
    */
   assertRoom(payloadBytes: number): void {
-    const bytes = this.#bytes + SEQUENCED_HEADER_BYTES + payloadBytes;
-    if (this.frames < this.#limits.maxOutboxFrames && bytes <= this.#limits.maxOutboxBytes) return;
-    throw new NyotaError(
-      'NYOTA_OUTBOX_FULL',
-      `the outbox holds ${this.frames} messages and ${this.#bytes} bytes that the other side has not acknowledged ` +
-        `(limits: ${this.#limits.maxOutboxFrames} and ${this.#limits.maxOutboxBytes}); wait for 'drain' when send returns false`,
-    );
+    this.#room.assert(this.frames, this.#bytes, SEQUENCED_HEADER_BYTES + payloadBytes);
   }
 
   /** True once frames that may not be refused have gone over the limits by half: the other side takes nothing. */
   get overflowing(): boolean {
-    const { maxOutboxFrames, maxOutboxBytes } = this.#limits;
-    return (
-      this.frames > bound(Math.max(maxOutboxFrames, this.#startFrames), this.#attachFrames) ||
-      this.#bytes > bound(Math.max(maxOutboxBytes, this.#startBytes), this.#attachBytes)
-    );
+    return this.#room.isOver(this.frames, this.#bytes);
   }
 
   /** What is in it now came along from a session before, and may be more than the limits: no sign of overflowing. */
   markStart(): void {
-    this.#startFrames = this.frames;
-    this.#startBytes = this.#bytes;
+    this.#room.started(this.frames, this.#bytes);
   }
 
   /**
@@ -142,7 +120,7 @@ export class Outbox {
       writeSequencedHeader(memory, 0, payload.length, type, flags, seq);
       this.#segments.push({ buffer: memory, start: 0, end: size });
     } else {
-      const segment = this.#room(size);
+      const segment = this.#segmentFor(size);
       writeSequencedHeader(segment.buffer, segment.end, payload.length, type, flags, seq);
       segment.buffer.set(payload, segment.end + SEQUENCED_HEADER_BYTES);
       segment.end += size;
@@ -175,8 +153,7 @@ export class Outbox {
   acknowledge(seq: number): number {
     let left = seq - this.ackedSeq;
     if (left <= 0) return 0;
-    this.#startFrames = Math.max(0, this.#startFrames - left);
-    if (this.#startFrames === 0) this.#startBytes = 0;
+    this.#room.acknowledged(left);
     const forgotten = left;
     if (seq === this.lastSeq && this.#unsentBytes === 0) {
       this.#reset();
@@ -209,8 +186,7 @@ export class Outbox {
 
   /** Moves the cursor so that the frame after `seq` is the next one. For a new connection. */
   rewind(seq: number): void {
-    this.#attachFrames = this.frames;
-    this.#attachBytes = this.#bytes;
+    this.#room.attached(this.frames, this.#bytes);
     // The connection before this one may be on its way out with bytes of it yet: nothing is written over them.
     const last = this.#segments[this.#segments.length - 1];
     if (last !== undefined) last.lent = true;
@@ -239,7 +215,7 @@ export class Outbox {
    */
   withdraw(seq: number): boolean {
     if (seq <= this.#sentSeq || seq > this.lastSeq) return false;
-    const found = this.#find(seq);
+    const found = findFrame(this.#segments, this.#firstSeq, seq);
     if (found === undefined) return false;
     const { segment, offset } = found;
     const size = frameSize(segment.buffer, offset);
@@ -333,7 +309,7 @@ export class Outbox {
     this.#firstSeq = acked + 1;
     this.#cursorSeq = acked + 1;
     for (const frame of frames) {
-      const segment = this.#room(frame.length);
+      const segment = this.#segmentFor(frame.length);
       segment.buffer.set(frame, segment.end);
       segment.end += frame.length;
       this.#bytes += frame.length;
@@ -349,14 +325,7 @@ export class Outbox {
 
   /** Each retained frame, whole, oldest first. The views are valid until the outbox is changed. */
   forEach(visit: (seq: number, frame: Buffer) => void): void {
-    let seq = this.#firstSeq;
-    for (const segment of [...this.#segments]) {
-      for (let offset = segment.start; offset < segment.end; seq++) {
-        const size = frameSize(segment.buffer, offset);
-        visit(seq, segment.buffer.subarray(offset, offset + size));
-        offset += size;
-      }
-    }
+    visitFrames(this.#segments, this.#firstSeq, visit);
   }
 
   /** The same, of those that no connection has seen. */
@@ -372,8 +341,7 @@ export class Outbox {
     this.#segments = [];
     this.#nextSeq = 1;
     this.#sentSeq = 0;
-    this.#startFrames = 0;
-    this.#startBytes = 0;
+    this.#room.started(0, 0);
     this.#rewritten = [];
     this.#journalSeq = 1;
     this.#journalSegment = undefined;
@@ -391,7 +359,7 @@ export class Outbox {
     return end;
   }
 
-  #room(size: number): Segment {
+  #segmentFor(size: number): Segment {
     const last = this.#segments[this.#segments.length - 1];
     if (last !== undefined && last.buffer.length - last.end >= size) return last;
     const segment: Segment = {
@@ -402,17 +370,6 @@ export class Outbox {
     this.#nextSegmentBytes = Math.min(this.#nextSegmentBytes * 2, MAX_SEGMENT_BYTES);
     this.#segments.push(segment);
     return segment;
-  }
-
-  #find(seq: number): { segment: Segment; offset: number } | undefined {
-    let at = this.#firstSeq;
-    for (const segment of this.#segments) {
-      for (let offset = segment.start; offset < segment.end; at++) {
-        if (at === seq) return { segment, offset };
-        offset += frameSize(segment.buffer, offset);
-      }
-    }
-    return undefined;
   }
 
   /** Nothing is retained any more. An idle session keeps a small segment at most. */
@@ -436,12 +393,4 @@ export class Outbox {
     this.#firstSeq = this.#nextSeq;
     this.#cursorSeq = this.#nextSeq;
   }
-}
-
-/**
- * How much may be held before a connection on which nothing is acknowledged is given up: half above the limit, or a quarter
- * of the limit above what was there when it began; never four times the limit, however often the other side comes back.
- */
-function bound(limit: number, atAttach: number): number {
-  return Math.min(4 * limit, Math.max(1.5 * limit, atAttach + limit / 4));
 }

@@ -25,3 +25,35 @@ export function countFrames(piece: Buffer): number {
   for (let offset = 0; offset < piece.length; offset += frameSize(piece, offset)) frames++;
   return frames;
 }
+
+/** Where a frame lies, the oldest retained one being `firstSeq`. */
+export function findFrame(
+  segments: readonly Segment[],
+  firstSeq: number,
+  seq: number,
+): { segment: Segment; offset: number } | undefined {
+  let at = firstSeq;
+  for (const segment of segments) {
+    for (let offset = segment.start; offset < segment.end; at++) {
+      if (at === seq) return { segment, offset };
+      offset += frameSize(segment.buffer, offset);
+    }
+  }
+  return undefined;
+}
+
+/** Each retained frame, whole, oldest first, of the segments that are there at the call. */
+export function visitFrames(
+  segments: readonly Segment[],
+  firstSeq: number,
+  visit: (seq: number, frame: Buffer) => void,
+): void {
+  let seq = firstSeq;
+  for (const segment of [...segments]) {
+    for (let offset = segment.start; offset < segment.end; seq++) {
+      const size = frameSize(segment.buffer, offset);
+      visit(seq, segment.buffer.subarray(offset, offset + size));
+      offset += size;
+    }
+  }
+}

@@ -19,6 +19,8 @@ import type { WireLimits } from '../protocol/messages.js';
 import type { Conflict } from '../sync/replica.js';
 import type { Change } from '../sync/types.js';
 import { Attachment } from './attachment.js';
+import { acknowledgedUnsent, divergence, silent, stalled } from './breaches.js';
+import { type CoreState, DETACHED } from './core-state.js';
 import { Dispatcher, type DispatcherHost } from './dispatcher.js';
 import type { FrameView } from './frame-view.js';
 import { Journal, type Step } from './journal.js';
@@ -32,13 +34,6 @@ import type { StoreEndpoint, StoreHost } from './store-endpoint.js';
 import type { StoreFrame } from './store-frames.js';
 
 export type Role = 'client' | 'server';
-
-export type CoreState =
-  | { readonly is: 'detached' }
-  | { readonly is: 'attached'; readonly generation: number }
-  | { readonly is: 'ended'; readonly error: NyotaError };
-
-const DETACHED: CoreState = { is: 'detached' };
 
 /** Is itself what its parts ask for: a literal of closures for each would take a third of an idle session's memory. */
 export class SessionCore implements DispatcherHost, SenderHost, StoreHost {
@@ -101,12 +96,7 @@ export class SessionCore implements DispatcherHost, SenderHost, StoreHost {
    * @param received what the other side has received of ours
    */
   diverged(received: number): NyotaError | undefined {
-    const { outbox } = this.sender;
-    if (received >= outbox.ackedSeq && received <= outbox.sentSeq) return undefined;
-    return new NyotaError(
-      'NYOTA_DIVERGED',
-      `the other side says it received up to ${received}, but ${outbox.sentSeq} were sent and ${outbox.ackedSeq} acknowledged`,
-    );
+    return divergence(this.sender.outbox, received);
   }
 
   /**
@@ -182,11 +172,7 @@ export class SessionCore implements DispatcherHost, SenderHost, StoreHost {
     this.ackMayBeDue();
     // What was dispatched may have brought deadlines of its own.
     this.#actions.rearm();
-    if (this.sender.outbox.overflowing) {
-      this.#actions.fail(
-        new NyotaError('NYOTA_STALLED', 'the other side keeps asking and acknowledges nothing'),
-      );
-    }
+    if (this.sender.outbox.overflowing) this.#actions.fail(stalled());
   }
 
   /** The next bytes to write on the current connection; undefined when there are none. */
@@ -277,14 +263,8 @@ export class SessionCore implements DispatcherHost, SenderHost, StoreHost {
     const attachment = this.#attachment;
     if (attachment === undefined) return;
     const pulse = attachment.tick(now, this.dispatcher.reading);
-    if (pulse === 'dead') {
-      const silence = this.limits.pingIntervalMs + this.limits.pingTimeoutMs;
-      this.#actions.fail(
-        new NyotaError('NYOTA_PING_TIMEOUT', `nothing was heard of the other side for ${silence} ms`),
-      );
-    } else if (pulse === 'ping') {
-      this.#actions.wake();
-    }
+    if (pulse === 'dead') this.#actions.fail(silent(this.limits));
+    else if (pulse === 'ping') this.#actions.wake();
   }
 
   /**
@@ -398,12 +378,8 @@ export class SessionCore implements DispatcherHost, SenderHost, StoreHost {
   }
 
   #acknowledged(frame: FrameView): void {
-    if (frame.ack > this.sender.outbox.cursorSeq) {
-      throw new NyotaError(
-        'NYOTA_DIVERGED',
-        `the other side acknowledges frame ${frame.ack}, and only ${this.sender.outbox.cursorSeq} were sent`,
-      );
-    }
+    const { cursorSeq } = this.sender.outbox;
+    if (frame.ack > cursorSeq) throw acknowledgedUnsent(frame.ack, cursorSeq);
     if (this.sender.acknowledged(frame.ack)) this.store.acknowledged(frame.ack);
     else if (frame.type === FrameType.ACK) this.#countControl();
   }

@@ -4,7 +4,8 @@
  * client never notices.
  */
 import type { NyotaError } from '../../src/errors.js';
-import { type Client, createClient } from '../../src/peer/client.js';
+import type { Client } from '../../src/peer/client.js';
+import { createClient } from '../../src/peer/create-client.js';
 import { createServer, type Server } from '../../src/peer/server.js';
 import type { ServerOptions } from '../../src/peer/server-options.js';
 import { encodePreamble } from '../../src/protocol/preamble.js';

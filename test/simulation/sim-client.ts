@@ -1,7 +1,8 @@
 /** A simulated client: the real `Client` in a process that may die, stand still, and start again, with a store or without. */
 import type { NyotaError } from '../../src/errors.js';
-import { type Client, createClient } from '../../src/peer/client.js';
+import type { Client } from '../../src/peer/client.js';
 import type { ClientOptions } from '../../src/peer/client-options.js';
+import { createClient } from '../../src/peer/create-client.js';
 import { FrameType, LENGTH_BYTES, SEQUENCED_HEADER_BYTES } from '../../src/protocol/constants.js';
 import { decodePayload } from '../../src/protocol/payload.js';
 import { sessionId } from '../../src/session/credentials.js';
