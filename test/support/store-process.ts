@@ -98,8 +98,9 @@ export function outcomeOf(child: ChildProcess): Promise<StoreOutcome> {
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     stderr += text;
   });
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     const timer = setTimeout(() => child.kill('SIGKILL'), LIMIT_MS);
+    child.once('error', reject); // it could not be started
     child.once('close', (code, signal) => {
       clearTimeout(timer);
       resolve({ code, signal, lines: said.split('\n').filter((line) => line !== ''), stderr });
