@@ -63,10 +63,6 @@ export class Inbox {
     return this.#ackSent;
   }
 
-  get openCount(): number {
-    return this.#open?.size ?? 0;
-  }
-
   /** Takes the next number in. It counts as settled unless `open` is called for it. */
   accept(seq: number, frameBytes: number, ackNow: boolean, now: number): void {
     this.#received = seq;

@@ -49,6 +49,7 @@ async function probe(process: KillProcess, other: KillProcess): Promise<boolean>
   return probed.then(() => false);
 }
 
+if (process.platform === 'win32') console.log('skipped: a stopped process (there is no SIGSTOP on Windows)');
 it.skipIf(process.platform === 'win32')(
   `finds out that it has lost its session, and harms nothing (seed ${seed})`,
   async () => {
