@@ -1,7 +1,7 @@
 /**
  * A process of its own that offers 1 GiB to a peer that takes nothing, and watches its memory meanwhile. Run by
- * stalled-peer.test.ts, with the built package, as `node delivery-stall-child.js client PORT` or `... server`. It tells its parent
- * what happened, and must then end by itself: nothing may hold it.
+ * stalled-peer.test.ts, with the built package, as `node --expose-gc delivery-stall-child.js client PORT` or `... server`. It tells its
+ * parent what happened, and must then end by itself: nothing may hold it.
  */
 import { createHash } from 'node:crypto';
 
@@ -26,7 +26,10 @@ const told = (command) =>
     process.on('message', listen);
   });
 
+/** After a collection: when the next one would be due, and how much lies about until then, is the line of Node's business. */
 const memory = () => {
+  if (globalThis.gc === undefined) throw new Error('run with --expose-gc');
+  globalThis.gc();
   const { rss, external, arrayBuffers, heapUsed } = process.memoryUsage();
   return { rss, external, arrayBuffers, heapUsed };
 };
