@@ -24,11 +24,11 @@ export type {
 } from './peer/lifecycle-events.js';
 export { Peer } from './peer/peer.js';
 export type { AnyListener } from './peer/remote-emitter.js';
-export { createServer, type OnSession, Server, type ServerStats } from './peer/server.js';
+export { createServer, type OnSession, Server } from './peer/server.js';
 export type { Authenticate, ClientInfo, ServerOptions } from './peer/server-options.js';
 export { Session, type SessionState } from './peer/session.js';
 export { type SetOptions, SharedStore, type Watcher } from './peer/shared-store.js';
-export type { PeerStats } from './peer/stats.js';
+export type { PeerStats, ServerStats } from './peer/stats.js';
 export type { ReconnectOptions } from './session/reconnect-schedule.js';
 export { MemoryStore } from './stores/memory-store.js';
 export type {

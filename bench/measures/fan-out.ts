@@ -5,8 +5,8 @@ import { clockMs, makeOrder, turn } from '../workload.js';
 
 /** So many connections are opened at a time. */
 export const OPENING = 100;
-/** So many events may be on their way to a session, or two bursts: the server waits for the clients to keep up. */
-const AHEAD = 8;
+/** So many events may be on their way to a session: the server waits for the clients to keep up. */
+const AHEAD = 32;
 const WARM_UP_BURSTS = 5;
 
 export async function broadcastMany(stack: Stack, params: Params, channel: Channel) {
@@ -15,7 +15,6 @@ export async function broadcastMany(stack: Stack, params: Params, channel: Chann
   if (broadcast === undefined) throw new Error('it has no broadcast');
   const burst = param(params, 'burst');
   const warmUp = WARM_UP_BURSTS * burst;
-  const ahead = Math.max(AHEAD, 2 * burst);
   const total = warmUp + param(params, 'events');
   const run = async (): Promise<unknown> => {
     await channel.heard('ready');
@@ -25,7 +24,7 @@ export async function broadcastMany(stack: Stack, params: Params, channel: Chann
         await channel.heard(`all ${id}`);
         startedAt = clockMs();
       }
-      if (id >= ahead + warmUp) await channel.heard(`all ${id + burst - ahead}`);
+      if (id >= AHEAD + warmUp) await channel.heard(`all ${id + burst - AHEAD}`);
       for (const end = id + burst; id < end; id++) broadcast(makeOrder(id));
       await turn();
     }

@@ -16,7 +16,7 @@ import { type Role, SessionCore } from '../session/session-core.js';
 import type { Awaitable, CoreImage, SessionBatch } from '../stores/session-store.js';
 import type { Conflict } from '../sync/replica.js';
 import type { Change } from '../sync/types.js';
-import { planFlush } from './flush-queue.js';
+import { type Planned, planFlush } from './flush-queue.js';
 import { isThenable } from './is-thenable.js';
 import { closeError, closeFrame } from './last-words.js';
 
@@ -47,7 +47,7 @@ export class Runtime implements SessionActions {
   readonly #hooks: RuntimeHooks;
   #connection: Connection | undefined;
   #generation = 0;
-  #flushPlanned = false;
+  #planned: Planned | undefined;
   #keeper: Keeper | undefined;
   /** The step that is being committed; the next one begins when it is done, with all that came meanwhile. */
   #stepping: Promise<void> | undefined;
@@ -241,14 +241,13 @@ export class Runtime implements SessionActions {
 
   /** Everything that this tick brings goes out as one write, after it. */
   wake(): void {
-    if (this.#flushPlanned || (this.#connection === undefined && this.#keeper === undefined)) return;
-    this.#flushPlanned = true;
-    planFlush(this);
+    if (this.#connection === undefined && this.#keeper === undefined) return;
+    this.#planned = planFlush(this, this.#planned);
   }
 
   /** For the queue that `wake` has put it into. */
   flush(): void {
-    this.#flushPlanned = false;
+    this.#planned = undefined;
     if (this.#keeper !== undefined) this.#step('due');
     if (this.#connection !== undefined) this.#pump(this.#connection, this.#generation);
   }

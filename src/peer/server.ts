@@ -10,29 +10,17 @@ import { encodePrepared, prepare } from '../protocol/payload.js';
 import { Admission, type AdmissionHost, Refusal } from './admission.js';
 import { checkEventName, checkListener } from './checks.js';
 import type { AnyContract, Args, Names, ToClient } from './contract.js';
+import { FanOut } from './fan-out.js';
 import { isThenable } from './is-thenable.js';
 import { LifecycleEmitter, listenerFailed, warn } from './lifecycle-emitter.js';
 import type { ServerEvents } from './lifecycle-events.js';
 import { Registry } from './registry.js';
 import { type ResolvedServerOptions, readServerOptions, type ServerOptions } from './server-options.js';
 import type { Session } from './session.js';
+import type { ServerStats } from './stats.js';
 
 /** Runs once for every `Session` object, before any of its events is dispatched. */
 export type OnSession<C> = (session: Session<C>, resumed: boolean) => void;
-
-/** What a server counts. */
-export interface ServerStats {
-  /** Sessions held, and how many of them have a connection. */
-  readonly sessions: number;
-  readonly connected: number;
-  /** Connections in their handshake, and those that wait for their turn to begin it. */
-  readonly unauthenticated: number;
-  readonly sessionsStarted: number;
-  readonly sessionsResumed: number;
-  readonly sessionsExpired: number;
-  /** Connections that were refused, or broke off in their handshake. */
-  readonly refused: number;
-}
 
 /** So many times `maxUnauthenticated` connections may always wait for their turn. */
 const WAITING_FACTOR = 4;
@@ -51,6 +39,7 @@ export class Server<C = AnyContract> implements AsyncDisposable {
   readonly #line: WaitingLine;
   readonly #admissions = new Set<Admission>();
   readonly #admissionHost: AdmissionHost;
+  readonly #fanOut: FanOut;
   readonly #onSession: OnSession<C> | undefined;
   #refusedCount = 0;
   #state: 'new' | 'open' | 'draining' | 'closed' = 'new';
@@ -62,6 +51,7 @@ export class Server<C = AnyContract> implements AsyncDisposable {
   constructor(options: ResolvedServerOptions, onSession: OnSession<C> | undefined) {
     this.#options = options;
     this.#onSession = onSession;
+    this.#fanOut = new FanOut(options.clock);
     this.#registry = new Registry<C>(options, {
       isOpen: () => this.#state === 'open',
       begun: (session, resumed) => this.#begun(session, resumed),
@@ -160,9 +150,7 @@ export class Server<C = AnyContract> implements AsyncDisposable {
     const values = prepare(args, this.#options.limits, 'args', 1, 2);
     // A copy: listeners that run in between may encode something of their own.
     const body = Buffer.from(encodePrepared([event, values]));
-    let room = true;
-    for (const session of this.sessions.values()) room = session.sendShared(body) && room;
-    return room;
+    return this.#fanOut.send(this.sessions.values(), body);
   }
 
   stats(): ServerStats {
@@ -192,6 +180,7 @@ export class Server<C = AnyContract> implements AsyncDisposable {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     this.#line.clear();
+    this.#fanOut.stop();
     for (const admission of [...this.#admissions]) admission.destroy();
     for (const session of [...this.sessions.values()]) session.leave();
     this.#listener.destroySockets();

@@ -1,4 +1,4 @@
-/** What a peer tells about itself. All of it is counted, nothing estimated. */
+/** What peers and servers tell about themselves. All of it is counted, nothing estimated. */
 import type { SessionCore } from '../session/session-core.js';
 
 export interface PeerStats {
@@ -27,6 +27,20 @@ export interface PeerStats {
   readonly pendingRequests: number;
   /** Smoothed round-trip time in ms; undefined before the first measurement. */
   readonly roundTripMs: number | undefined;
+}
+
+/** What a server counts. */
+export interface ServerStats {
+  /** Sessions held, and how many of them have a connection. */
+  readonly sessions: number;
+  readonly connected: number;
+  /** Connections in their handshake, and those that wait for their turn to begin it. */
+  readonly unauthenticated: number;
+  readonly sessionsStarted: number;
+  readonly sessionsResumed: number;
+  readonly sessionsExpired: number;
+  /** Connections that were refused, or broke off in their handshake. */
+  readonly refused: number;
 }
 
 export function peerStats(core: SessionCore): PeerStats {
