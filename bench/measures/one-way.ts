@@ -72,7 +72,7 @@ export const measure: Measure = {
   title: 'One-way events, one connection',
   unit: 'events/s',
   better: 'more',
-  contenders: (effort, peers) => usual((scale) => eventParams(share(600_000, effort), scale), peers),
+  contenders: (effort, peers) => usual((scale) => eventParams(share(1_500_000, effort), scale), peers),
   server: countEvents,
   client: (stack, address, params, channel) => sendOneWay(stack, address, params, channel, makeOrder),
   values: (client, server, params) => rateOf(client, server, params),

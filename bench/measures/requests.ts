@@ -29,7 +29,7 @@ export const measure: Measure = {
   better: 'more',
   contenders: (effort, peers) =>
     usual(
-      (scale) => eventParams(share(150_000, effort), scale),
+      (scale) => eventParams(share(400_000, effort), scale),
       peers,
       (info) => info.requests,
     ),

@@ -36,9 +36,9 @@ export const measure: Measure = {
     {
       label: 'nyota one-way',
       stack: 'nyota',
-      params: { ...eventParams(share(400_000, effort), 1), store: 0 },
+      params: { ...eventParams(share(1_000_000, effort), 1), store: 0 },
     },
-    { label: 'nyota', stack: 'nyota', params: { ...eventParams(share(100_000, effort), 1), store: 1 } },
+    { label: 'nyota', stack: 'nyota', params: { ...eventParams(share(400_000, effort), 1), store: 1 } },
   ],
   server: async (stack, params, channel) => {
     if (param(params, 'store') === 0) return countEvents(stack, params, channel);
