@@ -7,9 +7,10 @@ import { createRequire } from 'node:module';
 import type { Database, Key, RootDatabase, RootDatabaseOptionsWithPath } from 'lmdb';
 import { NyotaError } from '../errors.js';
 import { storeFailed } from './lmdb-errors.js';
-import { prepareFiles } from './lmdb-file.js';
+import { beginFolder, prepareFiles } from './lmdb-file.js';
 import { CommitQueue } from './lmdb-queue.js';
 import type { EntryRow, SessionRow, TombstoneRow } from './lmdb-rows.js';
+import { Transactions } from './lmdb-transactions.js';
 
 export const FORMAT = 1;
 const DATABASES = 8;
@@ -27,7 +28,8 @@ export interface Databases {
   readonly frames: Database<Buffer, Key[]>;
   readonly tombstones: Database<TombstoneRow, string>;
   readonly owners: Database<number, string>;
-  /** By which all is written. */
+  readonly transactions: Transactions;
+  /** By which steps are written. */
   readonly queue: CommitQueue;
 }
 
@@ -75,40 +77,51 @@ function openFolder(path: string, folder: string, open: LmdbPackage['open']): Da
   let env: RootDatabase | undefined;
   try {
     prepareFiles(folder, (text) => storeFailed(path, text));
-    env = open({
-      path: folder,
-      noSubdir: false,
-      maxDbs: DATABASES,
-      permissionsMode: FILE_MODE,
-      // With it a step would be answered before it is on disk.
-      overlappingSync: false,
-      // The queue makes the groups; and what lmdb waits for by itself would be rejected with nobody to hear it.
-      eventTurnBatching: false,
-      cache: false,
-    } as RootDatabaseOptionsWithPath);
-    checkFormat(path, env);
-    const databases: Databases = {
-      env,
-      sessions: env.openDB({ name: 'sessions' }),
-      entries: env.openDB({ name: 'entries' }),
-      frames: env.openDB({ name: 'frames', encoding: 'binary' }),
-      tombstones: env.openDB({ name: 'tombstones' }),
-      owners: env.openDB({ name: 'owners' }),
-      queue: new CommitQueue(path, () => databases),
-    };
-    return databases;
+    beginFolder(folder, (draft) => void openAll(path, draft, openEnv(draft, open)).env.close());
+    env = openEnv(folder, open);
+    return openAll(path, folder, env);
   } catch (cause) {
     void env?.close();
     throw storeFailed(path, 'can not be opened', cause);
   }
 }
 
+function openEnv(folder: string, open: LmdbPackage['open']): RootDatabase {
+  return open({
+    path: folder,
+    noSubdir: false,
+    maxDbs: DATABASES,
+    permissionsMode: FILE_MODE,
+    // With it a step would be answered before it is on disk.
+    overlappingSync: false,
+    // The queue makes the groups; and what lmdb waits for by itself would be rejected with nobody to hear it.
+    eventTurnBatching: false,
+    cache: false,
+  } as RootDatabaseOptionsWithPath);
+}
+
+function openAll(path: string, folder: string, env: RootDatabase): Databases {
+  const transactions = new Transactions(folder, env);
+  checkFormat(path, env, transactions);
+  const databases: Databases = {
+    env,
+    sessions: env.openDB({ name: 'sessions' }),
+    entries: env.openDB({ name: 'entries' }),
+    frames: env.openDB({ name: 'frames', encoding: 'binary' }),
+    tombstones: env.openDB({ name: 'tombstones' }),
+    owners: env.openDB({ name: 'owners' }),
+    transactions,
+    queue: new CommitQueue(path, () => databases),
+  };
+  return databases;
+}
+
 /** Refuses what is not ours, before anything is made in it. Several processes may begin an empty folder at the same time. */
-function checkFormat(path: string, env: RootDatabase): void {
+function checkFormat(path: string, env: RootDatabase, transactions: Transactions): void {
   const names = (): string[] => [...env.getKeys()].map(String);
   if (names().some((name) => !NAMES.has(name))) throw foreign(path);
   const meta = env.openDB<number, string>({ name: 'meta' });
-  const format = env.transactionSync(() => {
+  const format = transactions.sync(() => {
     const found = meta.get('format');
     if (found !== undefined) return found;
     // It is the first thing that is written.

@@ -4,11 +4,14 @@
  */
 import {
   closeSync,
+  copyFileSync,
   existsSync,
   fstatSync,
   linkSync,
+  mkdtempSync,
   openSync,
   readSync,
+  rmSync,
   unlinkSync,
   writeFileSync,
   writeSync,
@@ -41,6 +44,29 @@ const FILE_MODE = 0o600;
 export function prepareFiles(folder: string, refuse: Refuse): void {
   checkData(join(folder, 'data.mdb'), refuse);
   makeLockFile(folder);
+}
+
+/**
+ * Puts a data file with all its databases into a folder without one, whole, or not at all: where several processes begin the folder,
+ * one of them does, and none writes to it before all is there.
+ * @param make writes to an LMDB folder of its own, which is removed then
+ */
+export function beginFolder(folder: string, make: (draft: string) => void): void {
+  const file = join(folder, 'data.mdb');
+  if (existsSync(file)) return;
+  const draft = mkdtempSync(join(folder, 'draft-'));
+  try {
+    make(draft);
+    const whole = join(draft, 'whole');
+    copyFileSync(join(draft, 'data.mdb'), whole);
+    linkSync(whole, file);
+  } catch (error) {
+    const { code } = error as { code?: unknown };
+    // Another process was first, or it has to do without links: the file is made in its place.
+    if (code !== 'EEXIST' && code !== 'EPERM' && code !== 'ENOTSUP') throw error;
+  } finally {
+    rmSync(draft, { recursive: true, force: true });
+  }
 }
 
 function checkData(file: string, refuse: Refuse): void {

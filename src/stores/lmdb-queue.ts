@@ -113,8 +113,7 @@ export class CommitQueue {
       const db = this.#db();
       const accepted = group.filter((waiting) => this.#accepts(db, waiting));
       if (accepted.length === 0) return undefined;
-      // A child transaction is undone as a whole where something throws.
-      await db.env.childTransaction(() => {
+      await db.transactions.run(() => {
         for (const waiting of accepted) waiting.result = waiting.step.run(db);
       });
       return undefined;

@@ -118,7 +118,7 @@ class LmdbStore implements SessionStore {
     const db = this.#databases();
     try {
       // Behind what is on its way to the disk. What waits in the queue comes later, and finds another owner.
-      return db.env.transactionSync(() => {
+      return db.transactions.sync(() => {
         const row = db.sessions.get(id);
         if (row === undefined) return undefined;
         db.sessions.put(id, this.#owned(row, now));

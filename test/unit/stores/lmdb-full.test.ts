@@ -142,7 +142,7 @@ describe('a disk that takes no more', () => {
     async () => {
       const place = processes.place();
       const outcome = await processes.run(
-        `import { writeFileSync, rmSync } from 'node:fs';
+        `import { readdirSync, rmSync, writeFileSync } from 'node:fs';
        process.on('unhandledRejection', (error) => say('UNHANDLED', error.message));
        const place = ${JSON.stringify(place)};
        const store = lmdbStore({ path: place + '/sessions' });
@@ -155,7 +155,7 @@ describe('a disk that takes no more', () => {
        ]);
        for (const said of two) say(said);
        say(store.load('a').lastSeq);
-       for (let i = 0; i < 200; i++) rmSync(place + '/more' + i, { force: true });
+       for (const name of readdirSync(place)) if (name.startsWith('more')) rmSync(place + '/' + name);
        say(await codeOf(() => store.commit('a', fence, { outbound: [frame(3, 10)], lastSeq: 3 })));
        fence = await store.attach('a', fence, 1);
        say(await codeOf(() => store.commit('a', fence, { outbound: [frame(2, 50_000)], lastSeq: 2 })));
