@@ -1,9 +1,10 @@
 /**
- * A client's writes that the server hasn't answered yet: a queue in the order of their frames, and per key what of
- * them shows. Pure. Every step costs the same however many wait: answers come in order, so only the head leaves.
+ * A client's writes that the server hasn't answered yet: a queue in the order of their frames, each with the record of its
+ * key at hand. Pure. Every step costs the same however many wait: answers come in order, so only the head leaves.
  */
 
 import type { NyotaError } from '../errors.js';
+import type { KeyRecord } from './key-table.js';
 import type { WriteOp } from './types.js';
 
 /** What the server decided about one write. */
@@ -12,29 +13,19 @@ export type OpResult = { accepted: true; revision: number } | { accepted: false;
 export interface PendingOp {
   /** The number of the frame that carries it. */
   readonly seq: number;
-  readonly op: WriteOp;
+  readonly record: KeyRecord;
+  readonly kind: WriteOp['kind'];
+  /** undefined: a delete. */
+  readonly bytes: Buffer | undefined;
+  readonly ttlMs: number | undefined;
   /** Taken away once it was called. */
   onResult: ((result: OpResult) => void) | undefined;
   next: PendingOp | undefined;
 }
 
-/** A key with at least one pending write. */
-export interface PendingKey {
-  /** Pending writes of all kinds. */
-  count: number;
-  /** The last set or delete: what the key shows as. undefined: the confirmed value shows. */
-  shown: PendingOp | undefined;
-  /**
-   * The last confirmed revision of the key, also of its deletion: the tombstone that keeps the late answer to an
-   * older write from bringing a deleted key back.
-   */
-  revision: number;
-}
-
 export class PendingOps {
   #head: PendingOp | undefined;
   #tail: PendingOp | undefined;
-  #keys: Map<string, PendingKey> | undefined;
   #size = 0;
 
   get size(): number {
@@ -49,32 +40,16 @@ export class PendingOps {
     return this.#tail;
   }
 
-  key(key: string): PendingKey | undefined {
-    return this.#keys?.get(key);
-  }
-
-  /** Every key with a pending write. */
-  keys(): Iterable<[string, PendingKey]> {
-    return this.#keys ?? [];
-  }
-
-  /** @param revision the confirmed one of the key, 0 if none */
-  push(pending: PendingOp, revision: number): void {
-    if (this.#tail === undefined) this.#head = pending;
-    else this.#tail.next = pending;
-    this.#tail = pending;
+  push(op: PendingOp): void {
+    if (this.#tail === undefined) this.#head = op;
+    else this.#tail.next = op;
+    this.#tail = op;
     this.#size++;
-    this.#keys ??= new Map();
-    let key = this.#keys.get(pending.op.key);
-    if (key === undefined) {
-      key = { count: 0, shown: undefined, revision };
-      this.#keys.set(pending.op.key, key);
-    }
-    key.count++;
-    if (pending.op.kind !== 'compare-and-set') key.shown = pending;
+    op.record.pending++;
+    if (op.kind !== 'compare-and-set') op.record.shown = op;
   }
 
-  /** Takes the head off, and with it what was kept for its key, if nothing else waits there. */
+  /** Takes the head off. */
   shift(): void {
     const head = this.#head;
     if (head === undefined) return;
@@ -83,11 +58,9 @@ export class PendingOps {
     // Or else one that is old and gone would keep all that came after it until the next full collection.
     head.next = undefined;
     this.#size--;
-    const key = this.#keys?.get(head.op.key);
-    if (key === undefined) return;
-    key.count--;
-    if (key.shown === head) key.shown = undefined;
-    if (key.count === 0) this.#keys?.delete(head.op.key);
+    const { record } = head;
+    record.pending--;
+    if (record.shown === head) record.shown = undefined;
   }
 
   find(seq: number): PendingOp | undefined {
@@ -101,6 +74,7 @@ export class PendingOps {
       this.shift();
       return;
     }
+    const { record } = gone;
     let shown: PendingOp | undefined;
     for (let op = this.#head; op !== undefined; op = op.next) {
       if (op.next === gone) {
@@ -108,19 +82,15 @@ export class PendingOps {
         if (gone.next === undefined) this.#tail = op;
         this.#size--;
       }
-      if (op !== gone && op.op.key === gone.op.key && op.op.kind !== 'compare-and-set') shown = op;
+      if (op !== gone && op.record === record && op.kind !== 'compare-and-set') shown = op;
     }
-    const key = this.#keys?.get(gone.op.key);
-    if (key === undefined) return;
-    key.count--;
-    key.shown = shown;
-    if (key.count === 0) this.#keys?.delete(gone.op.key);
+    record.pending--;
+    record.shown = shown;
   }
 
   clear(): void {
     this.#head = undefined;
     this.#tail = undefined;
-    this.#keys = undefined;
     this.#size = 0;
   }
 }

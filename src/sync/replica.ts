@@ -13,7 +13,7 @@
 
 import { NyotaError } from '../errors.js';
 import { Callbacks } from './callbacks.js';
-import { Entries } from './entries.js';
+import { confirmedRevision, type KeyRecord, KeyTable, newRecord, visibleBytes } from './key-table.js';
 import { type OpResult, type PendingOp, PendingOps } from './pending-ops.js';
 import type { Change, SetOp, StoreEntry, StoreLimits, WriteOp } from './types.js';
 import { checkKeyCount, checkOp, DEFAULT_STORE_LIMITS } from './types.js';
@@ -36,10 +36,17 @@ export interface Refusal {
   current: StoreEntry | undefined;
 }
 
+/** What an answer has brought. */
+export interface Outcome {
+  /** Visible changes, in order. */
+  readonly changes: readonly Change[];
+  readonly conflicts: readonly Conflict[];
+}
+
 export class Replica {
   readonly #limits: StoreLimits;
   readonly #onConfirm: (key: string) => void;
-  readonly #confirmed = new Entries();
+  readonly #keys = new KeyTable();
   readonly #pending = new PendingOps();
   readonly #callbacks = new Callbacks();
   readonly #isIdle = () => this.#pending.size === 0;
@@ -61,31 +68,26 @@ export class Replica {
   restore(entries: Iterable<{ key: string; bytes: Buffer | undefined; revision: number }>): void {
     for (const { key, bytes, revision } of entries) {
       if (bytes === undefined) continue;
-      this.#confirmed.set(key, { bytes, revision });
+      this.#keys.confirm(newRecord(key), bytes, revision);
       this.#size++;
     }
   }
 
   /** The visible entry. A value that is not confirmed has the last confirmed revision of its key, 0 if none. */
   get(key: string): StoreEntry | undefined {
-    const shown = this.#pending.key(key)?.shown;
-    if (shown === undefined) return this.#confirmed.get(key);
-    const bytes = bytesOf(shown.op);
-    return bytes === undefined ? undefined : { bytes, revision: this.confirmedRevision(key) };
+    const record = this.#keys.get(key);
+    const bytes = record && visibleBytes(record);
+    return bytes === undefined ? undefined : { bytes, revision: confirmedRevision(record) };
   }
 
   has(key: string): boolean {
-    return this.#visible(key) !== undefined;
+    const record = this.#keys.get(key);
+    return record !== undefined && visibleBytes(record) !== undefined;
   }
 
   /** The visible keys: first those with a confirmed value, then those of new ones. Live, as a Map's. */
   *keys(): IterableIterator<string> {
-    for (const key of this.#confirmed.keys()) {
-      if (this.has(key)) yield key;
-    }
-    for (const [key, { shown }] of this.#pending.keys()) {
-      if (shown?.op.kind === 'set' && !this.#confirmed.has(key)) yield key;
-    }
+    for (const record of this.#visible()) yield record.key;
   }
 
   /** Visible entries. */
@@ -95,12 +97,12 @@ export class Replica {
 
   /** What the server has, as far as it is known here. */
   confirmed(key: string): StoreEntry | undefined {
-    return this.#confirmed.get(key);
+    return confirmedEntry(this.#keys.get(key));
   }
 
   /** What a compare-and-set expects: 0 for a key that isn't there, also for a deleted one. */
   confirmedRevision(key: string): number {
-    return this.#confirmed.get(key)?.revision ?? 0;
+    return confirmedRevision(this.#keys.get(key));
   }
 
   /** The frame of the oldest write that the server hasn't answered yet; undefined where none is. */
@@ -122,6 +124,8 @@ export class Replica {
    */
   check(op: WriteOp): void {
     checkOp(op, this.#limits);
+    // Most often there is room for any key, and it need not be looked up.
+    if (this.#size < this.#limits.maxKeys) return;
     if (bytesOf(op) !== undefined && !this.has(op.key)) checkKeyCount(op.key, this.#size, this.#limits);
   }
 
@@ -135,13 +139,13 @@ export class Replica {
   }
 
   /**
-   * A write that was put in the outbox as frame `seq`. The value is copied. A set or delete shows at once, a
-   * compare-and-set once it is accepted.
+   * A write that was put in the outbox as frame `seq`. The value's bytes are the store's own from here on: nobody writes to
+   * them any more. A set or delete shows at once, a compare-and-set once it is accepted.
    * @param onResult called once: by `result`, `abandon` or `clear`. It must not throw.
    * @returns the visible changes
    * @throws NyotaError `NYOTA_INTERNAL` if `seq` doesn't rise
    */
-  submit(op: WriteOp, seq: number, onResult?: (result: OpResult) => void): Change[] {
+  submit(op: WriteOp, seq: number, onResult?: (result: OpResult) => void): readonly Change[] {
     const last = this.#pending.tail;
     if (last !== undefined && seq <= last.seq) {
       throw new NyotaError(
@@ -149,28 +153,28 @@ export class Replica {
         `a store write with frame number ${seq} after one with ${last.seq}`,
       );
     }
-    const before = this.#visible(op.key);
-    this.#pending.push({ seq, op: ownCopy(op), onResult, next: undefined }, this.confirmedRevision(op.key));
-    this.#note(op.key, before);
+    const record = this.#keys.toWrite(op.key);
+    const before = visibleBytes(record);
+    const ttlMs = op.kind === 'delete' ? undefined : op.ttlMs;
+    this.#pending.push({ seq, record, kind: op.kind, bytes: bytesOf(op), ttlMs, onResult, next: undefined });
+    this.#note(record, before, confirmedRevision(record));
     return this.#take();
   }
 
   /**
-   * A change on the server's side. The value is copied. One that is older than what is known of its key is ignored.
+   * A change on the server's side. The value's bytes are the store's own from here on. One that is older than what is known of
+   * its key is ignored.
    * @returns the visible changes: none where a pending write hides it
    * @throws NyotaError `NYOTA_PROTOCOL_ERROR` for one that takes the store over its limits: an honest server's own are the same
    */
-  delta(change: Change): Change[] {
-    const { key } = change;
-    this.#checkServer(key, change.bytes);
-    const before = this.#visible(key);
-    if (
-      change.revision >
-      Math.max(this.#knownRevision(key), this.#confirmed.has(key) ? 0 : this.#deletedRevision)
-    ) {
-      this.#confirm(key, change.bytes && Buffer.from(change.bytes), change.revision);
-      if (this.#pending.key(key) === undefined) this.#buryIfDeleted(key, change.revision);
-      this.#note(key, before, change.revision);
+  delta({ key, bytes, revision }: Change): readonly Change[] {
+    const record = this.#keys.get(key) ?? newRecord(key);
+    this.#checkServer(record, bytes);
+    const before = visibleBytes(record);
+    if (revision > Math.max(record.revision, record.bytes === undefined ? this.#deletedRevision : 0)) {
+      this.#confirm(record, bytes, revision);
+      if (record.pending === 0) this.#buryIfDeleted(record);
+      this.#note(record, before, revision);
     }
     return this.#take();
   }
@@ -184,7 +188,7 @@ export class Replica {
    * with its own: passed on in the order of returning, changes stay in order.
    * @throws NyotaError `NYOTA_PROTOCOL_ERROR` for an answer that no honest server gives; nothing has changed then
    */
-  result(upToSeq: number, revision: number, refusal?: Refusal): { changes: Change[]; conflicts: Conflict[] } {
+  result(upToSeq: number, revision: number, refusal?: Refusal): Outcome {
     let next = this.#firstRevision(upToSeq, revision, refusal !== undefined);
     const conflicts: Conflict[] = [];
     for (
@@ -203,16 +207,17 @@ export class Replica {
    * A write whose frame was taken back unsent: the server never hears of it, and what it showed is rolled back.
    * @returns what `result` returns; nothing where no such write is pending
    */
-  withdraw(seq: number, error: NyotaError): { changes: Change[]; conflicts: Conflict[] } {
+  withdraw(seq: number, error: NyotaError): Outcome {
     const op = this.#pending.find(seq);
-    if (op === undefined) return { changes: [], conflicts: [] };
-    const { key } = op.op;
-    const before = this.#visible(key);
+    if (op === undefined) return { changes: NO_CHANGES, conflicts: [] };
+    const { record } = op;
+    const before = visibleBytes(record);
     const conflicts: Conflict[] = [];
-    if (op.op.kind !== 'compare-and-set') {
-      conflicts.push({ key, attempted: bytesOf(op.op), current: this.#confirmed.get(key), error });
+    if (op.kind !== 'compare-and-set') {
+      conflicts.push({ key: record.key, attempted: op.bytes, current: confirmedEntry(record), error });
     }
-    this.#leave(op, before, { accepted: false, error });
+    this.#leave(op, before);
+    this.#answer(op, { accepted: false, error });
     this.#callbacks.run(this.#isIdle);
     return { changes: this.#take(), conflicts };
   }
@@ -227,11 +232,11 @@ export class Replica {
    */
   carry(): WriteOp[] {
     const ops: WriteOp[] = [];
-    for (const key of this.keys()) {
-      const shown = this.#pending.key(key)?.shown?.op;
-      const bytes = this.#visible(key);
-      if (shown?.kind === 'set') ops.push(shown);
-      else if (bytes !== undefined) ops.push({ kind: 'set', key, bytes } satisfies SetOp);
+    for (const record of this.#visible()) {
+      const bytes = visibleBytes(record);
+      const ttlMs = record.shown?.ttlMs;
+      const ttl = ttlMs === undefined ? {} : { ttlMs };
+      if (bytes !== undefined) ops.push({ kind: 'set', key: record.key, bytes, ...ttl } satisfies SetOp);
     }
     return ops;
   }
@@ -247,15 +252,15 @@ export class Replica {
    * called, as nothing is pending.
    * @returns the visible changes: a deletion of every visible key
    */
-  clear(): Change[] {
+  clear(): readonly Change[] {
     this.#fail(
       new NyotaError('NYOTA_SESSION_LOST', 'the store was emptied before the server answered this write'),
     );
-    for (const key of this.keys()) {
-      this.#changes.push({ key, bytes: undefined, revision: this.confirmedRevision(key) });
+    for (const record of this.#visible()) {
+      this.#changes.push({ key: record.key, bytes: undefined, revision: confirmedRevision(record) });
     }
     this.#pending.clear();
-    this.#confirmed.clear();
+    this.#keys.clear();
     this.#size = 0;
     this.#resolvedRevision = 0;
     this.#deletedRevision = 0;
@@ -291,45 +296,50 @@ export class Replica {
   }
 
   #accept(head: PendingOp, revision: number): void {
-    const { key } = head.op;
-    const before = this.#visible(key);
+    const { record } = head;
+    const before = visibleBytes(record);
     this.#resolvedRevision = revision;
     // A change of the server's that was decided later may have come earlier: then that one stands.
-    if (revision > this.#knownRevision(key)) this.#confirm(key, bytesOf(head.op), revision);
-    this.#leave(head, before, { accepted: true, revision });
+    if (revision > record.revision) this.#confirm(record, head.bytes, revision);
+    this.#leave(head, before);
+    if (head.onResult !== undefined) this.#answer(head, { accepted: true, revision });
   }
 
   #refuse(head: PendingOp, { error, current }: Refusal, conflicts: Conflict[]): void {
-    const { key } = head.op;
-    const before = this.#visible(key);
+    const { record } = head;
+    const before = visibleBytes(record);
     const own = current && { bytes: Buffer.from(current.bytes), revision: current.revision };
-    if (own !== undefined && own.revision > this.#knownRevision(key)) {
-      this.#confirm(key, own.bytes, own.revision);
+    if (own !== undefined && own.revision > record.revision) this.#confirm(record, own.bytes, own.revision);
+    if (head.kind !== 'compare-and-set') {
+      conflicts.push({ key: record.key, attempted: head.bytes, current: own, error });
     }
-    if (head.op.kind !== 'compare-and-set') {
-      conflicts.push({ key, attempted: bytesOf(head.op), current: own, error });
-    }
-    this.#leave(head, before, { accepted: false, error });
+    this.#leave(head, before);
+    this.#answer(head, { accepted: false, error });
   }
 
   /** The server's limits are the same as ours: one that goes over them is not honest, and may not fill our memory. */
-  #checkServer(key: string, bytes: Buffer | undefined): void {
+  #checkServer(record: KeyRecord, bytes: Buffer | undefined): void {
     if (bytes === undefined) return;
     const { maxKeys, maxValueBytes, maxStoreBytes } = this.#limits;
-    const keys = this.#confirmed.size + (this.#confirmed.has(key) ? 0 : 1);
-    const total = this.#confirmed.bytesWith(key, bytes.length);
-    if (bytes.length <= maxValueBytes && keys <= maxKeys && total <= maxStoreBytes) return;
+    const { bytes: old, key } = record;
+    const keys = this.#keys.size + (old === undefined ? 1 : 0);
+    const more = bytes.length + (old === undefined ? Buffer.byteLength(key) : -old.length);
+    if (bytes.length <= maxValueBytes && keys <= maxKeys && this.#keys.bytes + more <= maxStoreBytes) return;
     throw new NyotaError('NYOTA_PROTOCOL_ERROR', 'the server takes the shared store over its limits');
   }
 
   /** Takes an answered write off the queue, once what was confirmed with it is in place. */
-  #leave(head: PendingOp, before: Buffer | undefined, result: OpResult): void {
-    const { key } = head.op;
-    const revision = this.#knownRevision(key);
-    this.#pending.remove(head);
-    if (this.#pending.key(key) === undefined) this.#buryIfDeleted(key, revision);
-    this.#note(key, before, revision);
-    const { onResult } = head;
+  #leave(op: PendingOp, before: Buffer | undefined): void {
+    const { record } = op;
+    this.#pending.remove(op);
+    if (record.pending === 0) {
+      this.#buryIfDeleted(record);
+      this.#keys.settled(record);
+    }
+    this.#note(record, before, record.revision);
+  }
+
+  #answer({ onResult }: PendingOp, result: OpResult): void {
     if (onResult !== undefined) this.#callbacks.add(() => onResult(result));
   }
 
@@ -341,54 +351,46 @@ export class Replica {
     }
   }
 
-  #confirm(key: string, bytes: Buffer | undefined, revision: number): void {
-    if (bytes === undefined) this.#confirmed.delete(key);
-    else this.#confirmed.set(key, { bytes, revision });
-    const pending = this.#pending.key(key);
-    if (pending !== undefined) pending.revision = revision;
-    this.#onConfirm(key);
+  #confirm(record: KeyRecord, bytes: Buffer | undefined, revision: number): void {
+    this.#keys.confirm(record, bytes, revision);
+    this.#onConfirm(record.key);
   }
 
-  /** The last confirmed revision of a key, also of its deletion while writes to it are pending. */
-  #knownRevision(key: string): number {
-    return this.#pending.key(key)?.revision ?? this.confirmedRevision(key);
+  #buryIfDeleted({ bytes, revision }: KeyRecord): void {
+    if (bytes === undefined && revision > this.#deletedRevision) this.#deletedRevision = revision;
   }
 
-  #buryIfDeleted(key: string, revision: number): void {
-    if (!this.#confirmed.has(key)) this.#deletedRevision = Math.max(this.#deletedRevision, revision);
+  /** What shows, as `keys` has it. */
+  *#visible(): IterableIterator<KeyRecord> {
+    for (const record of this.#keys.confirmed()) if (visibleBytes(record) !== undefined) yield record;
+    for (const record of this.#keys.fresh()) if (visibleBytes(record) !== undefined) yield record;
   }
 
-  #visible(key: string): Buffer | undefined {
-    const shown = this.#pending.key(key)?.shown;
-    return shown === undefined ? this.#confirmed.get(key)?.bytes : bytesOf(shown.op);
-  }
-
-  /** Records a visible change, if the value is another than `before`. `revision` is for a key that is gone. */
-  #note(key: string, before: Buffer | undefined, revision = this.confirmedRevision(key)): void {
-    const bytes = this.#visible(key);
+  /** Records a visible change, if the value is another than `before`. `goneRevision` is for a key that is gone. */
+  #note(record: KeyRecord, before: Buffer | undefined, goneRevision: number): void {
+    const bytes = visibleBytes(record);
     if (bytes === before) return;
     if (before === undefined) this.#size++;
     else if (bytes === undefined) this.#size--;
-    this.#changes.push({
-      key,
-      bytes,
-      revision: bytes === undefined ? revision : this.confirmedRevision(key),
-    });
+    const revision = bytes === undefined ? goneRevision : confirmedRevision(record);
+    this.#changes.push({ key: record.key, bytes, revision });
   }
 
   /** What no call has returned yet: a callback that calls in again gets the changes of the call that is running. */
-  #take(): Change[] {
+  #take(): readonly Change[] {
     const changes = this.#changes;
+    if (changes.length === 0) return NO_CHANGES;
     this.#changes = [];
     return changes;
   }
 }
 
+const NO_CHANGES: readonly Change[] = [];
+
 function bytesOf(op: WriteOp): Buffer | undefined {
   return op.kind === 'delete' ? undefined : op.bytes;
 }
 
-function ownCopy(op: WriteOp): WriteOp {
-  if (op.kind === 'delete') return { kind: op.kind, key: op.key };
-  return { ...op, bytes: op.bytes && Buffer.from(op.bytes) } as WriteOp;
+function confirmedEntry(record: KeyRecord | undefined): StoreEntry | undefined {
+  return record?.bytes === undefined ? undefined : { bytes: record.bytes, revision: record.revision };
 }

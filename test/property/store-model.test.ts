@@ -183,7 +183,7 @@ class World {
     while (this.toClient.length > 0) this.deliverToClient();
   }
 
-  see(changes: Change[]): void {
+  see(changes: readonly Change[]): void {
     for (const { key, bytes } of changes) {
       if (bytes === undefined) expect(this.seen.delete(key)).toBe(true);
       else this.seen.set(key, bytes.toString());

@@ -40,15 +40,6 @@ describe('a write', () => {
     expect(replica.pending).toBe(0);
   });
 
-  test("is a copy: the caller's buffer may be used again", () => {
-    const replica = new Replica();
-    const own = bytes('1');
-    replica.submit({ kind: 'set', key: 'a', bytes: own }, 1);
-    replica.delta({ key: 'b', bytes: own, revision: 1 });
-    own.write('2');
-    expect([text(replica, 'a'), text(replica, 'b')]).toEqual(['1', '1']);
-  });
-
   test('a delete of what is not there shows nothing, and still waits for its answer', () => {
     const replica = new Replica();
     expect(replica.submit(del('a'), 1)).toEqual([]);
