@@ -4,9 +4,9 @@
  */
 import { NyotaError } from '../errors.js';
 import { describeValue, invalidOption, refuseUnknown } from '../options.js';
-import { decodePayload, encodePayload } from '../protocol/payload.js';
+import { decodePayload } from '../protocol/payload.js';
 import type { SessionCore } from '../session/session-core.js';
-import type { CompareAndSetResult } from '../session/store-endpoint.js';
+import { type CompareAndSetResult, encodeValue } from '../session/store-endpoint.js';
 import { compilePattern } from '../sync/pattern.js';
 import { type Change, checkKey, type DeleteOp, SESSION_ID_KEY, type SetOp } from '../sync/types.js';
 import type { Names } from './contract.js';
@@ -44,6 +44,7 @@ export class SharedStore<State = Record<string, unknown>> {
   /** Made by a peer; not by users. */
   constructor(host: SharedStoreHost) {
     this.#host = host;
+    host.core.store.tellOwn(false);
   }
 
   /** The visible value, as a copy; undefined where there is none. `sessionID` is the session's id. */
@@ -60,13 +61,14 @@ export class SharedStore<State = Record<string, unknown>> {
    * Shows at once, and reaches the other side in order with `send`.
    * @throws NyotaError `NYOTA_STORE_LIMIT`, `NYOTA_READ_ONLY_KEY`, `NYOTA_INVALID_ARGUMENT`, and all that `send` throws
    */
-  set<K extends Names<State>>(key: K, value: State[K], options: SetOptions = {}): void {
+  set<K extends Names<State>>(key: K, value: State[K], options?: SetOptions): void {
     checkKey(key);
+    const { core } = this.#host;
     if (value === undefined) {
-      this.#host.core.store.write({ kind: 'delete', key });
-      return;
+      core.store.write({ kind: 'delete', key });
+    } else {
+      core.store.set(key, value, ttlOf(options), core.sender.payloadLimits);
     }
-    this.#host.core.store.write({ kind: 'set', key, bytes: this.#encode(key, value), ...ttlOf(options) });
   }
 
   /** Each entry of an object. All are checked before the first is written. */
@@ -132,7 +134,7 @@ export class SharedStore<State = Record<string, unknown>> {
   }
 
   /** Sets the key where it is not there yet. False where it was. */
-  async create<K extends Names<State>>(key: K, value: State[K], options: SetOptions = {}): Promise<boolean> {
+  async create<K extends Names<State>>(key: K, value: State[K], options?: SetOptions): Promise<boolean> {
     for (;;) {
       const outcome = await this.#compareAndSet(key, value, 0, options);
       if (outcome !== 'session lost') return outcome === 'accepted';
@@ -157,7 +159,11 @@ export class SharedStore<State = Record<string, unknown>> {
     this.#watches ??= new Set();
     const watches = this.#watches;
     watches.add(watch);
-    return () => watches.delete(watch);
+    this.#host.core.store.tellOwn(true);
+    return () => {
+      watches.delete(watch);
+      this.#host.core.store.tellOwn(watches.size > 0);
+    };
   }
 
   /** Resolves once all of this side's writes are confirmed by the other. Rejects where the session ends before. */
@@ -207,14 +213,14 @@ export class SharedStore<State = Record<string, unknown>> {
     key: string,
     value: unknown,
     expectedRevision: number,
-    options: SetOptions = {},
+    options?: SetOptions,
   ): Promise<'accepted' | 'conflict' | 'session lost'> {
     checkKey(key);
     this.#host.core.assertLive();
     const bytes = value === undefined ? undefined : this.#encode(key, value);
     const result = await new Promise<CompareAndSetResult>((resolve) => {
       this.#host.core.store.compareAndSet(
-        { kind: 'compare-and-set', key, bytes, expectedRevision, ...ttlOf(options) },
+        { kind: 'compare-and-set', key, bytes, expectedRevision, ttlMs: ttlOf(options) },
         resolve,
       );
     });
@@ -227,7 +233,7 @@ export class SharedStore<State = Record<string, unknown>> {
   }
 
   #encode(key: string, value: unknown): Buffer {
-    return Buffer.from(encodePayload(value, this.#host.core.sender.payloadLimits, `the value of '${key}'`));
+    return encodeValue(key, value, this.#host.core.sender.payloadLimits);
   }
 
   #decode(bytes: Buffer): unknown {
@@ -237,9 +243,9 @@ export class SharedStore<State = Record<string, unknown>> {
 
 const SET_OPTIONS: ReadonlySet<string> = new Set(['ttlMs']);
 
-function ttlOf(options: SetOptions): { ttlMs?: number } {
+function ttlOf(options: SetOptions | undefined): number | undefined {
+  if (options === undefined) return undefined;
   if (typeof options !== 'object' || options === null) throw invalidOption('options', 'an object', options);
   refuseUnknown(options, SET_OPTIONS);
-  const { ttlMs } = options;
-  return ttlMs === undefined ? {} : { ttlMs };
+  return options.ttlMs;
 }

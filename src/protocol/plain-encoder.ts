@@ -67,6 +67,73 @@ export function encodePlain(value: unknown, limits: PayloadLimits): Buffer | und
   }
 }
 
+export interface PlainKvSet {
+  /** The body of a KV_OP: a view, as of `encodePlain`. */
+  readonly body: Buffer;
+  /** The value's payload inside it, as a copy. */
+  readonly value: Buffer;
+}
+
+/**
+ * The body of a KV_OP that sets the key: what `encodePlain` makes of `[0, key, value's payload, ttlMs ?? null, null]`, with the
+ * value encoded in its place. The limits are for the value alone. Undefined where it is not plain or does not fit them.
+ */
+export function encodePlainKvSet(
+  key: string,
+  value: unknown,
+  ttlMs: number | undefined,
+  limits: PayloadLimits,
+): PlainKvSet | undefined {
+  if (running) return undefined;
+  running = true;
+  at = SEQUENCED_HEADER_BYTES;
+  values = 1;
+  maxValues = limits.maxValues;
+  maxDepth = limits.maxDepth;
+  try {
+    reserve(2);
+    target[at++] = 0x95;
+    target[at++] = 0;
+    writeString(key);
+    reserve(2);
+    const binAt = at;
+    at += 2;
+    if (values > maxValues || !write(value, 0)) return undefined;
+    const valueAt = writeBinHeader(binAt);
+    const valueEnd = at;
+    reserve(NUMBER_BYTES + 2);
+    if (ttlMs === undefined) target[at++] = 0xc0;
+    else writeNumber(ttlMs);
+    target[at++] = 0xc0;
+    const own = Buffer.allocUnsafe(valueEnd - valueAt);
+    target.copy(own, 0, valueAt, valueEnd);
+    return { body: result(), value: own };
+  } catch {
+    return undefined;
+  } finally {
+    running = false;
+    if (target.length > KEPT_BYTES) target = Buffer.allocUnsafeSlow(FIRST_BYTES);
+  }
+}
+
+/** The token and length, at `binAt`, of all that was written behind their 2 bytes; it moves where they take more. Returns where it begins. */
+function writeBinHeader(binAt: number): number {
+  const length = at - binAt - 2;
+  if (length < 0x100) {
+    target[binAt] = 0xc4;
+    target[binAt + 1] = length;
+    return binAt + 2;
+  }
+  const more = length < 0x10000 ? 1 : 3;
+  reserve(more);
+  target.copyWithin(binAt + 2 + more, binAt + 2, at);
+  const end = at + more;
+  at = binAt;
+  writeHeader(0xc5, length);
+  at = end;
+  return binAt + 2 + more;
+}
+
 function result(): Buffer {
   const payload = target.subarray(SEQUENCED_HEADER_BYTES, at);
   if (payload.length >= LARGE_BYTES && target.length <= MOST_WASTE * payload.length) {

@@ -5,7 +5,9 @@
 import { NyotaError } from '../errors.js';
 import { FrameType, LENGTH_BYTES, SEQUENCED_HEADER_BYTES } from '../protocol/constants.js';
 import { encodeKvOp, type KvResultMessage, parseKvOp } from '../protocol/messages.js';
+import type { PayloadLimits } from '../protocol/payload.js';
 import { readPayload } from '../protocol/payload-reader.js';
+import { encodePlainKvSet } from '../protocol/plain-encoder.js';
 import { type Refusal, Replica } from '../sync/replica.js';
 import {
   type Change,
@@ -19,6 +21,7 @@ import {
 import type { CoreImage, StoredEntry } from './persisted.js';
 import {
   type CompareAndSetResult,
+  encodeValue,
   type StoreEndpoint,
   type StoreHost,
   type StoreStep,
@@ -65,14 +68,29 @@ export class ReplicaEndpoint implements StoreEndpoint {
     return this.#replica.confirmedRevision(key);
   }
 
+  tellOwn(told: boolean): void {
+    this.#replica.tellsOwn = told;
+  }
+
+  set(key: string, value: unknown, ttlMs: number | undefined, limits: PayloadLimits): void {
+    const plain = encodePlainKvSet(key, value, ttlMs, limits);
+    if (plain === undefined) {
+      this.write({ kind: 'set', key, bytes: encodeValue(key, value, limits), ttlMs });
+      return;
+    }
+    const op: SetOp = { kind: 'set', key, bytes: plain.value, ttlMs };
+    this.#replica.check(op);
+    this.#show(this.#append(op, plain.body));
+  }
+
   write(op: SetOp | DeleteOp): void {
     this.#replica.check(op);
-    this.#host.changed(this.#submit(op), true);
+    this.#show(this.#append(op, encodeOp(op)));
   }
 
   compareAndSet(op: CompareAndSetOp, done: (result: CompareAndSetResult) => void): void {
     this.#replica.check(op);
-    this.#host.changed(this.#submit(op, done), true);
+    this.#show(this.#append(op, encodeOp(op), done));
   }
 
   whenSynced(done: (error?: NyotaError) => void): void {
@@ -185,10 +203,14 @@ export class ReplicaEndpoint implements StoreEndpoint {
     for (const done of waiters) done(error);
   }
 
-  #submit(op: WriteOp, done?: (result: CompareAndSetResult) => void): readonly Change[] {
-    const payload = encodeOp(op);
-    this.#host.assertRoom(payload.length);
-    return this.#replica.submit(op, this.#host.append(FrameType.KV_OP, 0, payload), done);
+  #append(op: WriteOp, body: Buffer, done?: (result: CompareAndSetResult) => void): readonly Change[] {
+    this.#host.assertRoom(body.length);
+    return this.#replica.submit(op, this.#host.append(FrameType.KV_OP, 0, body), done);
+  }
+
+  /** This side's own changes; most often nobody wants to hear of them. */
+  #show(changes: readonly Change[]): void {
+    if (changes.length > 0) this.#host.changed(changes, true);
   }
 }
 

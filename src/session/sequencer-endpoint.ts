@@ -5,11 +5,13 @@
 import { NyotaError } from '../errors.js';
 import { FrameType } from '../protocol/constants.js';
 import { encodeKvDelta, encodeKvResult } from '../protocol/messages.js';
+import type { PayloadLimits } from '../protocol/payload.js';
 import { Sequencer } from '../sync/sequencer.js';
 import type { Change, CompareAndSetOp, DeleteOp, SetOp, StoreEntry, WriteOp } from '../sync/types.js';
 import type { CoreImage, StoredEntry } from './persisted.js';
 import {
   type CompareAndSetResult,
+  encodeValue,
   type StoreEndpoint,
   type StoreHost,
   type StoreStep,
@@ -55,6 +57,13 @@ export class SequencerEndpoint implements StoreEndpoint {
 
   revisionOf(key: string): number {
     return this.#sequencer.get(key)?.revision ?? 0;
+  }
+
+  /** They are told in any case. */
+  tellOwn(): void {}
+
+  set(key: string, value: unknown, ttlMs: number | undefined, limits: PayloadLimits): void {
+    this.write({ kind: 'set', key, bytes: encodeValue(key, value, limits), ttlMs });
   }
 
   write(op: SetOp | DeleteOp): void {

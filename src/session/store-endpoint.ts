@@ -6,6 +6,7 @@
 import { NyotaError } from '../errors.js';
 import type { FrameType } from '../protocol/constants.js';
 import type { KvOpMessage } from '../protocol/messages.js';
+import { encodePayload, type PayloadLimits } from '../protocol/payload.js';
 import type { Conflict } from '../sync/replica.js';
 import type { Change, CompareAndSetOp, DeleteOp, SetOp, StoreEntry, WriteOp } from '../sync/types.js';
 import type { CoreBatch, CoreImage } from './persisted.js';
@@ -29,7 +30,11 @@ export interface StoreEndpoint {
   has(key: string): boolean;
   keys(): IterableIterator<string>;
   readonly size: number;
-  /** A set or delete: shows at once. Throws where it can't be taken. */
+  /** Whether anyone hears of the changes that this side's own writes make. */
+  tellOwn(told: boolean): void;
+  /** Sets the key, which has been checked, to the value, which must be within the limits: shows at once. Throws where it can't be taken. */
+  set(key: string, value: unknown, ttlMs: number | undefined, limits: PayloadLimits): void;
+  /** A set or delete of bytes that are the store's own from here on. Throws where it can't be taken. */
   write(op: SetOp | DeleteOp): void;
   /** The revision that `compareAndSet` may expect of a key; 0 where it is not there. */
   revisionOf(key: string): number;
@@ -66,6 +71,11 @@ export function wrongSide(type: number): NyotaError {
     'NYOTA_PROTOCOL_ERROR',
     `a store frame of type 0x${type.toString(16)} goes the other way`,
   );
+}
+
+/** A value's payload, in memory of its own. Throws what can't travel. */
+export function encodeValue(key: string, value: unknown, limits: PayloadLimits): Buffer {
+  return Buffer.from(encodePayload(value, limits, `the value of '${key}'`));
 }
 
 /** A client's write, as it came over the wire. */

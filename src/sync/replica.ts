@@ -53,6 +53,8 @@ export class Replica {
   /** Visible changes that no call has returned yet; see `#take`. */
   #changes: Change[] = [];
   #size = 0;
+  /** Whether what this side writes is told as a change: false where nobody would hear of it. */
+  tellsOwn = true;
   /** The last revision that a result gave to a write of ours. */
   #resolvedRevision = 0;
   /** No tombstone is kept for a key without pending writes: this is the highest revision of those let go. */
@@ -142,7 +144,7 @@ export class Replica {
    * A write that was put in the outbox as frame `seq`. The value's bytes are the store's own from here on: nobody writes to
    * them any more. A set or delete shows at once, a compare-and-set once it is accepted.
    * @param onResult called once: by `result`, `abandon` or `clear`. It must not throw.
-   * @returns the visible changes
+   * @returns the visible changes; its own only with `tellsOwn`
    * @throws NyotaError `NYOTA_INTERNAL` if `seq` doesn't rise
    */
   submit(op: WriteOp, seq: number, onResult?: (result: OpResult) => void): readonly Change[] {
@@ -157,7 +159,7 @@ export class Replica {
     const before = visibleBytes(record);
     const ttlMs = op.kind === 'delete' ? undefined : op.ttlMs;
     this.#pending.push({ seq, record, kind: op.kind, bytes: bytesOf(op), ttlMs, onResult, next: undefined });
-    this.#note(record, before, confirmedRevision(record));
+    this.#note(record, before, confirmedRevision(record), this.tellsOwn);
     return this.#take();
   }
 
@@ -367,11 +369,12 @@ export class Replica {
   }
 
   /** Records a visible change, if the value is another than `before`. `goneRevision` is for a key that is gone. */
-  #note(record: KeyRecord, before: Buffer | undefined, goneRevision: number): void {
+  #note(record: KeyRecord, before: Buffer | undefined, goneRevision: number, told = true): void {
     const bytes = visibleBytes(record);
     if (bytes === before) return;
     if (before === undefined) this.#size++;
     else if (bytes === undefined) this.#size--;
+    if (!told) return;
     const revision = bytes === undefined ? goneRevision : confirmedRevision(record);
     this.#changes.push({ key: record.key, bytes, revision });
   }

@@ -45,7 +45,7 @@ export interface SetOp {
   key: string;
   bytes: Buffer;
   /** The server deletes the entry this many milliseconds after it took the write. Default: never. */
-  ttlMs?: number;
+  ttlMs?: number | undefined;
 }
 
 export interface DeleteOp {
@@ -61,7 +61,7 @@ export interface CompareAndSetOp {
   /** The revision that the entry must have for the write to happen; 0: it must not exist. */
   expectedRevision: number;
   /** As for a set. Means nothing where `bytes` is undefined. */
-  ttlMs?: number;
+  ttlMs?: number | undefined;
 }
 
 export type WriteOp = SetOp | DeleteOp | CompareAndSetOp;
@@ -74,6 +74,18 @@ export interface Change {
   readonly revision: number;
 }
 
+/** A key of at most so many letters is looked through by hand. */
+const SHORT_KEY = 64;
+
+/** Short, of ASCII alone, and not reserved: well-formed, and as many bytes as letters. False says nothing. */
+function isPlainKey(key: unknown, maxBytes: number): boolean {
+  if (typeof key !== 'string' || key === SESSION_ID_KEY) return false;
+  const { length } = key;
+  if (length === 0 || length > SHORT_KEY || length > maxBytes) return false;
+  for (let i = 0; i < length; i++) if (key.charCodeAt(i) >= 0x80) return false;
+  return true;
+}
+
 /** Half of a surrogate pair has no UTF-8: the other side would see another key. */
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
@@ -82,6 +94,7 @@ const LONE_SURROGATE = /\p{Surrogate}/u;
  * @throws NyotaError `NYOTA_INVALID_ARGUMENT` for what is no key, `NYOTA_READ_ONLY_KEY` for `sessionID`
  */
 export function checkKey(key: unknown): asserts key is string {
+  if (isPlainKey(key, LONGEST_KEY_BYTES)) return;
   if (typeof key !== 'string') {
     throw new NyotaError('NYOTA_INVALID_ARGUMENT', `a store key must be a string, not ${typeof key}`);
   }
@@ -118,8 +131,10 @@ export function checkValueSize(key: string, bytes: Buffer, limits: StoreLimits):
  * @throws NyotaError `NYOTA_STORE_LIMIT` (key or value too large), `NYOTA_READ_ONLY_KEY`, `NYOTA_INVALID_ARGUMENT`
  */
 export function checkOp(op: WriteOp, limits: StoreLimits): void {
-  if (typeof op.key === 'string') checkKeySize(op.key, limits);
-  checkKey(op.key);
+  if (!isPlainKey(op.key, limits.maxKeyBytes)) {
+    if (typeof op.key === 'string') checkKeySize(op.key, limits);
+    checkKey(op.key);
+  }
   if (op.kind === 'delete') return;
   if (op.bytes !== undefined) checkValueSize(op.key, op.bytes, limits);
   if (op.ttlMs !== undefined) checkNumber('ttlMs', op.ttlMs, 1);
