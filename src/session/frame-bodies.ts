@@ -14,7 +14,7 @@ import {
 import { decodePayload } from '../protocol/payload.js';
 import type { PayloadLimits } from '../protocol/scan.js';
 import type { FrameView } from './frame-view.js';
-import { parseStoreFrame } from './store-frames.js';
+import { readStoreFrame } from './store-frames.js';
 
 /** @throws NyotaError what must end the connection */
 export function decodeBody(frame: FrameView, limits: PayloadLimits): unknown {
@@ -33,7 +33,7 @@ export function decodeBody(frame: FrameView, limits: PayloadLimits): unknown {
     case FrameType.KV_OP:
     case FrameType.KV_DELTA:
     case FrameType.KV_RESULT:
-      return parseStoreFrame(frame.type, payloadOf(frame, limits), limits);
+      return readStoreFrame(frame, limits);
     case FrameType.SKIP:
       return undefined;
     default:

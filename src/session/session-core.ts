@@ -362,7 +362,7 @@ export class SessionCore implements DispatcherHost, SenderHost, StoreHost {
 
   changed(changes: readonly Change[], local: boolean): void {
     if (changes.length > 0) this.#actions.changed(changes, local);
-    this.#actions.rearm();
+    if (this.store.nextDeadline !== Number.POSITIVE_INFINITY) this.#actions.rearm();
   }
 
   conflicted(conflicts: readonly Conflict[]): void {

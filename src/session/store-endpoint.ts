@@ -81,11 +81,10 @@ export function encodeValue(key: string, value: unknown, limits: PayloadLimits):
 /** A client's write, as it came over the wire. */
 export function toWriteOp(message: KvOpMessage): WriteOp {
   const { kind, key, bytes, ttlMs } = message;
-  const ttl = ttlMs === undefined ? {} : { ttlMs };
+  if (kind === 'set' && bytes !== undefined) return { kind, key, bytes, ttlMs };
   if (kind === 'compare-and-set') {
-    return { kind, key, bytes, expectedRevision: message.expectedRevision ?? 0, ...ttl };
+    return { kind, key, bytes, expectedRevision: message.expectedRevision ?? 0, ttlMs };
   }
-  if (kind === 'set' && bytes !== undefined) return { kind, key, bytes, ...ttl };
   return { kind: 'delete', key };
 }
 

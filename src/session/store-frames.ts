@@ -2,6 +2,7 @@
  * The shared store's frames, parsed: checked as a whole before they are accepted, the values inside them too. Pure.
  */
 import { FrameType } from '../protocol/constants.js';
+import { readKvDelta, readKvOp } from '../protocol/kv-reader.js';
 import {
   type KvDeltaMessage,
   type KvOpMessage,
@@ -10,7 +11,9 @@ import {
   parseKvOp,
   parseKvResult,
 } from '../protocol/messages.js';
-import { type PayloadLimits, scanPayload } from '../protocol/scan.js';
+import { decodePayload, type PayloadLimits } from '../protocol/payload.js';
+import { scanPayload } from '../protocol/scan.js';
+import type { FrameView } from './frame-view.js';
 
 export type StoreFrame =
   | { readonly type: typeof FrameType.KV_OP; readonly message: KvOpMessage }
@@ -19,6 +22,22 @@ export type StoreFrame =
 
 export function isStoreFrame(type: number): boolean {
   return type === FrameType.KV_OP || type === FrameType.KV_DELTA || type === FrameType.KV_RESULT;
+}
+
+/**
+ * A frame from the wire. The bytes in it are the reader's own.
+ * @throws NyotaError `NYOTA_PROTOCOL_ERROR` or `NYOTA_PAYLOAD_REFUSED`
+ */
+export function readStoreFrame(frame: FrameView, limits: PayloadLimits): StoreFrame {
+  const { type, source, start, end } = frame;
+  if (type === FrameType.KV_OP) {
+    const message = readKvOp(source, start, end, limits);
+    if (message !== undefined) return { type, message };
+  } else if (type === FrameType.KV_DELTA) {
+    const message = readKvDelta(source, start, end, limits);
+    if (message !== undefined) return { type, message };
+  }
+  return parseStoreFrame(type, decodePayload(source, start, end, limits, frame.own), limits);
 }
 
 /** @throws NyotaError `NYOTA_PROTOCOL_ERROR` or `NYOTA_PAYLOAD_REFUSED` */

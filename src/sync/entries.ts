@@ -35,19 +35,21 @@ export class Entries {
     return (this.#map ?? NO_ENTRIES).keys();
   }
 
-  /** What `bytes` would be with a value of `valueBytes` under `key`. */
-  bytesWith(key: string, valueBytes: number): number {
-    const old = this.#map?.get(key);
+  /** What `bytes` would be with a value of `valueBytes` under `key`. `old` is what is there now. */
+  bytesWith(key: string, valueBytes: number, old = this.get(key)): number {
     return this.#bytes + (old === undefined ? Buffer.byteLength(key) : -old.bytes.length) + valueBytes;
   }
 
-  /** `expiresAt` in the caller's time; without it the entry stays, also where the one before had a time. */
-  set(key: string, entry: StoreEntry, expiresAt?: number): void {
-    this.#bytes = this.bytesWith(key, entry.bytes.length);
+  /**
+   * `expiresAt` in the caller's time; without it the entry stays, also where the one before had a time. `old` is what is
+   * there now.
+   */
+  set(key: string, entry: StoreEntry, expiresAt?: number, old = this.get(key)): void {
+    this.#bytes = this.bytesWith(key, entry.bytes.length, old);
     this.#map ??= new Map();
     this.#map.set(key, entry);
     if (expiresAt === undefined) {
-      this.#forgetExpiry(key);
+      if (this.#expiry !== undefined) this.#forgetExpiry(key);
     } else {
       this.#expiry ??= new ExpiryQueue();
       this.#expiry.set(key, expiresAt);

@@ -58,7 +58,7 @@ export class Sequencer {
   }
 
   /**
-   * A write of the server's own. The value is copied. Uses a revision also where it deletes what isn't there.
+   * A write of the server's own. The value's bytes are the store's own from here on. Uses a revision also where it deletes what isn't there.
    * @returns undefined for a compare-and-set whose expectation doesn't hold: no revision was used
    * @throws NyotaError `NYOTA_STORE_LIMIT`, `NYOTA_INVALID_ARGUMENT`, `NYOTA_READ_ONLY_KEY`
    */
@@ -66,9 +66,10 @@ export class Sequencer {
   write(op: WriteOp): Change | undefined;
   write(op: WriteOp): Change | undefined {
     checkOp(op, this.#limits);
-    if (op.kind === 'compare-and-set' && !this.#isExpected(op)) return undefined;
-    this.#checkRoom(op);
-    return this.#commit(op);
+    const old = this.#entries.get(op.key);
+    if (op.kind === 'compare-and-set' && !isExpected(op, old)) return undefined;
+    this.#checkRoom(op, old);
+    return this.#commit(op, old);
   }
 
   /**
@@ -79,22 +80,24 @@ export class Sequencer {
     let keys = this.#entries.size;
     for (const op of ops) {
       checkOp(op, this.#limits);
-      this.#checkRoom(op);
-      if (op.kind !== 'delete' && !this.#entries.has(op.key)) checkKeyCount(op.key, keys++, this.#limits);
+      const old = this.#entries.get(op.key);
+      this.#checkRoom(op, old);
+      if (op.kind !== 'delete' && old === undefined) checkKeyCount(op.key, keys++, this.#limits);
     }
   }
 
-  /** A client's write. What is wrong with it is its refusal, never a throw; a refused write uses no revision. */
+  /** A client's write, its bytes the store's own from here on. What is wrong with it is its refusal, never a throw; a refused write uses no revision. */
   apply(op: WriteOp): ApplyResult {
+    const old = this.#entries.get(op.key);
     try {
       checkOp(op, this.#limits);
-      if (op.kind === 'compare-and-set' && !this.#isExpected(op)) throw this.#conflict(op);
-      this.#checkRoom(op);
+      if (op.kind === 'compare-and-set' && !isExpected(op, old)) throw conflict(op, old);
+      this.#checkRoom(op, old);
     } catch (error) {
       if (!(error instanceof NyotaError)) throw error;
-      return { accepted: false, error, current: this.#entries.get(op.key) };
+      return { accepted: false, error, current: old };
     }
-    return { accepted: true, change: this.#commit(op) };
+    return { accepted: true, change: this.#commit(op, old) };
   }
 
   /** Takes over what a process before this one has kept. `expiresAt` in the time of `now()`. */
@@ -122,30 +125,16 @@ export class Sequencer {
   expire(now: number): Change[] {
     const changes: Change[] = [];
     for (let key = this.#entries.expired(now); key !== undefined; key = this.#entries.expired(now)) {
-      changes.push(this.#commit({ kind: 'delete', key }));
+      changes.push(this.#commit({ kind: 'delete', key }, this.#entries.get(key)));
     }
     return changes;
   }
 
-  #isExpected(op: CompareAndSetOp): boolean {
-    return (this.#entries.get(op.key)?.revision ?? 0) === op.expectedRevision;
-  }
-
-  #conflict(op: CompareAndSetOp): NyotaError {
-    const revision = this.#entries.get(op.key)?.revision;
-    const found = revision === undefined ? 'not there' : `at revision ${revision}`;
-    const expected = op.expectedRevision === 0 ? 'not there' : `at revision ${op.expectedRevision}`;
-    return new NyotaError(
-      'NYOTA_STORE_CONFLICT',
-      `the store key "${printable(op.key)}" is ${found}, the write expected it ${expected}`,
-    );
-  }
-
   /** A delete always fits: it is the way out of a full store. */
-  #checkRoom(op: WriteOp): void {
+  #checkRoom(op: WriteOp, old: StoreEntry | undefined): void {
     if (op.kind === 'delete' || op.bytes === undefined) return;
-    if (!this.#entries.has(op.key)) checkKeyCount(op.key, this.#entries.size, this.#limits);
-    const after = this.#entries.bytesWith(op.key, op.bytes.length);
+    if (old === undefined) checkKeyCount(op.key, this.#entries.size, this.#limits);
+    const after = this.#entries.bytesWith(op.key, op.bytes.length, old);
     if (after > this.#limits.maxStoreBytes) {
       throw new NyotaError(
         'NYOTA_STORE_LIMIT',
@@ -155,15 +144,29 @@ export class Sequencer {
     }
   }
 
-  #commit(op: WriteOp): Change {
+  #commit(op: WriteOp, old: StoreEntry | undefined): Change {
     const revision = ++this.#revision;
     const { key } = op;
     if (op.kind === 'delete' || op.bytes === undefined) {
       this.#entries.delete(key);
       return { key, bytes: undefined, revision };
     }
-    const bytes = Buffer.from(op.bytes);
-    this.#entries.set(key, { bytes, revision }, op.ttlMs === undefined ? undefined : this.#now() + op.ttlMs);
+    const { bytes, ttlMs } = op;
+    const expiresAt = ttlMs === undefined ? undefined : this.#now() + ttlMs;
+    this.#entries.set(key, { bytes, revision }, expiresAt, old);
     return { key, bytes, revision };
   }
+}
+
+function isExpected(op: CompareAndSetOp, old: StoreEntry | undefined): boolean {
+  return (old?.revision ?? 0) === op.expectedRevision;
+}
+
+function conflict(op: CompareAndSetOp, old: StoreEntry | undefined): NyotaError {
+  const found = old === undefined ? 'not there' : `at revision ${old.revision}`;
+  const expected = op.expectedRevision === 0 ? 'not there' : `at revision ${op.expectedRevision}`;
+  return new NyotaError(
+    'NYOTA_STORE_CONFLICT',
+    `the store key "${printable(op.key)}" is ${found}, the write expected it ${expected}`,
+  );
 }
