@@ -61,7 +61,30 @@ function readKey(source: Buffer, end: number): string | undefined {
   else if (token < 0xa0 || token >= 0xc0) return undefined;
   const from = at;
   at += length;
-  return length > 0 && length <= SAFE_KEY_BYTES && at <= end ? textOf(source, from, length) : undefined;
+  return length > 0 && length <= SAFE_KEY_BYTES && at <= end ? keyText(source, from, length) : undefined;
+}
+
+const CACHED_BYTES = 32;
+const CACHE_SLOTS = 4096;
+/** Keys come again and again, often alike but for a number in them: one that was read before is found by all of its bytes. */
+let keyCache: string[] | undefined;
+
+function keyText(source: Buffer, from: number, length: number): string {
+  if (length > CACHED_BYTES) return textOf(source, from, length);
+  let hash = length;
+  for (let i = 0; i < length; i++) hash = (hash * 31 + (source[from + i] as number)) | 0;
+  keyCache ??= new Array<string>(CACHE_SLOTS).fill('');
+  const slot = (hash ^ (hash >>> 12)) & (CACHE_SLOTS - 1);
+  const cached = keyCache[slot] as string;
+  if (cached.length === length) {
+    let i = 0;
+    while (i < length && cached.charCodeAt(i) === source[from + i]) i++;
+    if (i === length) return cached;
+  }
+  const text = source.toString('utf8', from, from + length);
+  // Longer in bytes than in letters is not ASCII.
+  if (text.length === length) keyCache[slot] = text;
+  return text;
 }
 
 /** Of at most 65,535 bytes, which all of an honest peer's but the very largest are. False where there is none. */

@@ -79,7 +79,7 @@ export class ReplicaEndpoint implements StoreEndpoint {
       return;
     }
     const op: SetOp = { kind: 'set', key, bytes: plain.value, ttlMs };
-    this.#replica.check(op);
+    this.#replica.checkContent(op);
     this.#show(this.#append(op, plain.body));
   }
 

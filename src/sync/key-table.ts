@@ -5,6 +5,7 @@
  */
 
 import type { PendingOp } from './pending-ops.js';
+import type { StoreEntry } from './types.js';
 
 export interface KeyRecord {
   readonly key: string;
@@ -45,14 +46,10 @@ export class KeyTable {
     return this.#confirmed?.get(key) ?? this.#fresh?.get(key);
   }
 
-  /** Live, as a Map's. */
-  confirmed(): Iterable<KeyRecord> {
-    return (this.#confirmed ?? NO_RECORDS).values();
-  }
-
-  /** Live, as a Map's. */
-  fresh(): Iterable<KeyRecord> {
-    return (this.#fresh ?? NO_RECORDS).values();
+  /** Of the keys that show, first those with a confirmed value. Live, as a Map's. */
+  *visible(): IterableIterator<KeyRecord> {
+    for (const record of (this.#confirmed ?? NO_RECORDS).values()) if (isVisible(record)) yield record;
+    for (const record of (this.#fresh ?? NO_RECORDS).values()) if (isVisible(record)) yield record;
   }
 
   /** The record for a key that a write is about to be pending for. */
@@ -107,6 +104,15 @@ export function newRecord(key: string): KeyRecord {
 /** The revision of the confirmed value; 0 where there is none. */
 export function confirmedRevision(record: KeyRecord | undefined): number {
   return record?.bytes === undefined ? 0 : record.revision;
+}
+
+/** The confirmed entry, as it is now. */
+export function confirmedEntry(record: KeyRecord | undefined): StoreEntry | undefined {
+  return record?.bytes === undefined ? undefined : { bytes: record.bytes, revision: record.revision };
+}
+
+function isVisible(record: KeyRecord): boolean {
+  return visibleBytes(record) !== undefined;
 }
 
 /** What shows: the last pending set or delete, else what is confirmed. */

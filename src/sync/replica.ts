@@ -13,10 +13,11 @@
 
 import { NyotaError } from '../errors.js';
 import { Callbacks } from './callbacks.js';
-import { confirmedRevision, type KeyRecord, KeyTable, newRecord, visibleBytes } from './key-table.js';
+import type { KeyRecord } from './key-table.js';
+import { confirmedEntry, confirmedRevision, KeyTable, newRecord, visibleBytes } from './key-table.js';
 import { type OpResult, type PendingOp, PendingOps } from './pending-ops.js';
 import type { Change, SetOp, StoreEntry, StoreLimits, WriteOp } from './types.js';
-import { checkKeyCount, checkOp, DEFAULT_STORE_LIMITS } from './types.js';
+import { checkContent, checkKeyCount, checkOp, checkOpKey, DEFAULT_STORE_LIMITS } from './types.js';
 
 export type { OpResult } from './pending-ops.js';
 
@@ -89,7 +90,7 @@ export class Replica {
 
   /** The visible keys: first those with a confirmed value, then those of new ones. Live, as a Map's. */
   *keys(): IterableIterator<string> {
-    for (const record of this.#visible()) yield record.key;
+    for (const record of this.#keys.visible()) yield record.key;
   }
 
   /** Visible entries. */
@@ -125,10 +126,16 @@ export class Replica {
    * @throws NyotaError `NYOTA_STORE_LIMIT`, `NYOTA_INVALID_ARGUMENT`, `NYOTA_READ_ONLY_KEY`
    */
   check(op: WriteOp): void {
-    checkOp(op, this.#limits);
+    checkOpKey(op, this.#limits);
+    this.checkContent(op);
+  }
+
+  /** The same, of a write whose key has been checked. */
+  checkContent(op: WriteOp): void {
+    checkContent(op, this.#limits);
     // Most often there is room for any key, and it need not be looked up.
-    if (this.#size < this.#limits.maxKeys) return;
-    if (bytesOf(op) !== undefined && !this.has(op.key)) checkKeyCount(op.key, this.#size, this.#limits);
+    if (this.#size < this.#limits.maxKeys || bytesOf(op) === undefined || this.has(op.key)) return;
+    checkKeyCount(op.key, this.#size, this.#limits);
   }
 
   /** The same for several, made one after the other. */
@@ -234,7 +241,7 @@ export class Replica {
    */
   carry(): WriteOp[] {
     const ops: WriteOp[] = [];
-    for (const record of this.#visible()) {
+    for (const record of this.#keys.visible()) {
       const bytes = visibleBytes(record);
       const ttlMs = record.shown?.ttlMs;
       const ttl = ttlMs === undefined ? {} : { ttlMs };
@@ -258,7 +265,7 @@ export class Replica {
     this.#fail(
       new NyotaError('NYOTA_SESSION_LOST', 'the store was emptied before the server answered this write'),
     );
-    for (const record of this.#visible()) {
+    for (const record of this.#keys.visible()) {
       this.#changes.push({ key: record.key, bytes: undefined, revision: confirmedRevision(record) });
     }
     this.#pending.clear();
@@ -362,12 +369,6 @@ export class Replica {
     if (bytes === undefined && revision > this.#deletedRevision) this.#deletedRevision = revision;
   }
 
-  /** What shows, as `keys` has it. */
-  *#visible(): IterableIterator<KeyRecord> {
-    for (const record of this.#keys.confirmed()) if (visibleBytes(record) !== undefined) yield record;
-    for (const record of this.#keys.fresh()) if (visibleBytes(record) !== undefined) yield record;
-  }
-
   /** Records a visible change, if the value is another than `before`. `goneRevision` is for a key that is gone. */
   #note(record: KeyRecord, before: Buffer | undefined, goneRevision: number, told = true): void {
     const bytes = visibleBytes(record);
@@ -392,8 +393,4 @@ const NO_CHANGES: readonly Change[] = [];
 
 function bytesOf(op: WriteOp): Buffer | undefined {
   return op.kind === 'delete' ? undefined : op.bytes;
-}
-
-function confirmedEntry(record: KeyRecord | undefined): StoreEntry | undefined {
-  return record?.bytes === undefined ? undefined : { bytes: record.bytes, revision: record.revision };
 }

@@ -131,10 +131,18 @@ export function checkValueSize(key: string, bytes: Buffer, limits: StoreLimits):
  * @throws NyotaError `NYOTA_STORE_LIMIT` (key or value too large), `NYOTA_READ_ONLY_KEY`, `NYOTA_INVALID_ARGUMENT`
  */
 export function checkOp(op: WriteOp, limits: StoreLimits): void {
-  if (!isPlainKey(op.key, limits.maxKeyBytes)) {
-    if (typeof op.key === 'string') checkKeySize(op.key, limits);
-    checkKey(op.key);
-  }
+  checkOpKey(op, limits);
+  checkContent(op, limits);
+}
+
+export function checkOpKey({ key }: WriteOp, limits: StoreLimits): void {
+  if (isPlainKey(key, limits.maxKeyBytes)) return;
+  if (typeof key === 'string') checkKeySize(key, limits);
+  checkKey(key);
+}
+
+/** What `checkOp` looks at besides the key. */
+export function checkContent(op: WriteOp, limits: StoreLimits): void {
   if (op.kind === 'delete') return;
   if (op.bytes !== undefined) checkValueSize(op.key, op.bytes, limits);
   if (op.ttlMs !== undefined) checkNumber('ttlMs', op.ttlMs, 1);

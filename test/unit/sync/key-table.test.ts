@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from 'vitest';
 import { confirmedRevision, type KeyRecord, KeyTable, newRecord } from '../../../src/sync/key-table.js';
+import { PendingOps } from '../../../src/sync/pending-ops.js';
 import { bytes } from './helpers.js';
 
 const names = (records: Iterable<KeyRecord>): string[] => [...records].map(({ key }) => key);
@@ -10,13 +11,32 @@ describe('KeyTable', () => {
   test('a key with a confirmed value is among the confirmed, in the order of confirming', () => {
     const table = new KeyTable();
     const [a, b] = [table.toWrite('a'), table.toWrite('b')];
-    expect(names(table.fresh())).toEqual(['a', 'b']);
+    // Nothing of theirs shows yet.
+    expect(names(table.visible())).toEqual([]);
     a.pending = 1;
     table.confirm(b, bytes('1'), 1);
     table.confirm(a, bytes('1'), 2);
     table.confirm(b, bytes('2'), 3);
-    expect([names(table.confirmed()), names(table.fresh()), table.size]).toEqual([['b', 'a'], [], 2]);
+    expect([names(table.visible()), table.size]).toEqual([['b', 'a'], 2]);
     expect([table.get('a'), table.toWrite('a')]).toEqual([a, a]);
+  });
+
+  test('of the keys that show, those with a confirmed value come first', () => {
+    const table = new KeyTable();
+    const ops = new PendingOps();
+    let seq = 0;
+    const write = (key: string, bytes: Buffer | undefined): void => {
+      const kind = bytes === undefined ? 'delete' : 'set';
+      const record = table.toWrite(key);
+      ops.push({ seq: ++seq, record, kind, bytes, ttlMs: undefined, onResult: undefined, next: undefined });
+    };
+    write('new', bytes('1'));
+    table.confirm(newRecord('old'), bytes('1'), 1);
+    table.confirm(newRecord('gone'), bytes('1'), 2);
+    write('gone', undefined);
+    write('old', bytes('2'));
+    write('nothing', undefined);
+    expect(names(table.visible())).toEqual(['old', 'new']);
   });
 
   test('a deleted key is kept while a write is pending, with the revision of its deletion', () => {
@@ -33,7 +53,7 @@ describe('KeyTable', () => {
     ]);
     record.pending = 0;
     table.settled(record);
-    expect([table.get('a'), names(table.fresh())]).toEqual([undefined, []]);
+    expect(table.get('a')).toBe(undefined);
   });
 
   test('a deleted key without a pending write is forgotten, a confirmed one stays when its last is answered', () => {
@@ -64,7 +84,7 @@ describe('KeyTable', () => {
     const table = new KeyTable();
     expect(table.get('__proto__')).toBe(undefined);
     for (const key of ['__proto__', 'constructor', 'prototype']) table.confirm(newRecord(key), bytes(key), 1);
-    expect(names(table.confirmed())).toEqual(['__proto__', 'constructor', 'prototype']);
+    expect(names(table.visible())).toEqual(['__proto__', 'constructor', 'prototype']);
   });
 
   test('clear leaves nothing behind', () => {

@@ -40,6 +40,18 @@ describe('a write', () => {
     expect(replica.pending).toBe(0);
   });
 
+  test('that nobody would hear of is not told, and what others change still is', () => {
+    const replica = new Replica();
+    replica.tellsOwn = false;
+    expect(replica.submit(set('a', '1'), 1)).toEqual([]);
+    expect(replica.submit(del('b'), 2)).toEqual([]);
+    expect([text(replica, 'a'), replica.size]).toEqual(['1', 1]);
+    expect(show(replica.delta(change('c', '1', 1)))).toEqual(['c=1@1']);
+    replica.tellsOwn = true;
+    expect(show(replica.submit(del('a'), 3))).toEqual(['-a@0']);
+    expect(replica.size).toBe(1);
+  });
+
   test('a delete of what is not there shows nothing, and still waits for its answer', () => {
     const replica = new Replica();
     expect(replica.submit(del('a'), 1)).toEqual([]);
