@@ -8,6 +8,7 @@ import { MAX_KEY_BYTES } from './constants.js';
 import { type PayloadLimits, scanPayload } from './scan.js';
 import type { KvDeltaMessage, KvOpMessage } from './session-messages.js';
 import { textOf } from './string-reader.js';
+import { keepPart } from './value-pool.js';
 
 /** Where it reads. Module state is safe: nothing here runs foreign code. */
 let at = 0;
@@ -99,13 +100,11 @@ function findValue(source: Buffer, end: number): boolean {
   return at <= end;
 }
 
-/** Checked, and in memory of the store's own: neither of the chunk nor, for a small one, with an allocator's overhead. */
+/** Checked, and copied out of the chunk. */
 function ownValue(source: Buffer, limits: PayloadLimits): Buffer {
   const end = valueEnd;
   scanPayload(source, valueAt, end, limits);
-  const bytes = Buffer.allocUnsafe(end - valueAt);
-  source.copy(bytes, 0, valueAt, end);
-  return bytes;
+  return keepPart(source.subarray(valueAt, end), 0, end - valueAt);
 }
 
 /** No unsigned integer of up to 32 bits. */

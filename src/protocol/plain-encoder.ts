@@ -8,6 +8,7 @@
  */
 import { SEQUENCED_HEADER_BYTES } from './constants.js';
 import type { PayloadLimits } from './scan.js';
+import { keepPart } from './value-pool.js';
 
 const FIRST_BYTES = 8 * 1024;
 /** Memory above this size is let go, so that one huge payload does not hold it for ever. */
@@ -105,9 +106,11 @@ export function encodePlainKvSet(
     if (ttlMs === undefined) target[at++] = 0xc0;
     else writeNumber(ttlMs);
     target[at++] = 0xc0;
-    const own = Buffer.allocUnsafe(valueEnd - valueAt);
-    target.copy(own, 0, valueAt, valueEnd);
-    return { body: result(), value: own };
+    const body = result();
+    return {
+      body,
+      value: keepPart(body, valueAt - SEQUENCED_HEADER_BYTES, valueEnd - SEQUENCED_HEADER_BYTES),
+    };
   } catch {
     return undefined;
   } finally {
