@@ -32,7 +32,10 @@ export interface StoreEndpoint {
   readonly size: number;
   /** Whether anyone hears of the changes that this side's own writes make. */
   tellOwn(told: boolean): void;
-  /** Sets the key, which has been checked, to the value, which must be within the limits: shows at once. Throws where it can't be taken. */
+  /**
+   * Sets the key, which has been checked, to the value, which must be within the limits: shows at once. Throws where it can't
+   * be taken.
+   */
   set(key: string, value: unknown, ttlMs: number | undefined, limits: PayloadLimits): void;
   /** A set or delete of bytes that are the store's own from here on. Throws where it can't be taken. */
   write(op: SetOp | DeleteOp): void;
