@@ -97,10 +97,10 @@ export class Calls {
     const { core, clock } = this.#host;
     core.assertLive();
     if (signal?.aborted === true) throw abortedError(signal);
-    const body = core.sender.encodeEvent(event, args);
-    if (onAck === undefined && ttlMs === undefined && signal === undefined) return core.sender.event(body);
+    if (onAck === undefined && ttlMs === undefined && signal === undefined)
+      return core.sender.send(event, args);
     const expiresAt = ttlMs === undefined ? undefined : clock.now() + ttlMs;
-    return core.sender.event(body, { onAck, signal, expiresAt, deadline });
+    return core.sender.send(event, args, { onAck, signal, expiresAt, deadline });
   }
 
   /** A user's callback that throws is reported; it may not end the connection. */

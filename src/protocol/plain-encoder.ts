@@ -26,7 +26,12 @@ const HEADER_BYTES = 5;
 /** Up to here a string is written letter by letter: calling into the runtime costs more. */
 const SHORT_STRING = 48;
 
-let target = Buffer.allocUnsafeSlow(FIRST_BYTES);
+/** Memory of the encoder's own. A payload in it begins behind room for a sequenced frame's header. */
+let own: Buffer = Buffer.allocUnsafeSlow(FIRST_BYTES);
+/** Where the value is written to: `own`, or what a caller has offered. */
+let target: Buffer = own;
+/** Where the payload begins. */
+let start = 0;
 let at = 0;
 let values = 0;
 let maxValues = 0;
@@ -51,20 +56,38 @@ export function claimMemory(payload: Uint8Array): Buffer | undefined {
  * The Buffer returned is a view of memory that the next encode writes over: copy what is to be kept.
  */
 export function encodePlain(value: unknown, limits: PayloadLimits): Buffer | undefined {
+  return encodePlainInto(value, limits, own, SEQUENCED_HEADER_BYTES) as Buffer | undefined;
+}
+
+/**
+ * The same, into memory of the caller's from `from` on. Returns how many bytes are there, or where they do not surely fit the Buffer as
+ * above. Behind `from` anything may have been written, whatever is returned.
+ */
+export function encodePlainInto(
+  value: unknown,
+  limits: PayloadLimits,
+  memory: Buffer,
+  from: number,
+): number | Buffer | undefined {
   if (running) return undefined;
   running = true;
-  at = SEQUENCED_HEADER_BYTES;
+  target = memory;
+  start = from;
+  at = from;
   values = 1;
   maxValues = limits.maxValues;
   maxDepth = limits.maxDepth;
   try {
-    return values <= maxValues && write(value, 0) ? result() : undefined;
+    if (values > maxValues || !write(value, 0)) return undefined;
+    return target === own ? result() : at - from;
   } catch {
     // A getter threw. It will again, where the error is told.
     return undefined;
   } finally {
     running = false;
-    if (target.length > KEPT_BYTES) target = Buffer.allocUnsafeSlow(FIRST_BYTES);
+    if (own.length > KEPT_BYTES) own = Buffer.allocUnsafeSlow(FIRST_BYTES);
+    // Not the caller's: it would be held for ever.
+    target = own;
   }
 }
 
@@ -138,20 +161,30 @@ function writeBinHeader(binAt: number): number {
 }
 
 function result(): Buffer {
-  const payload = target.subarray(SEQUENCED_HEADER_BYTES, at);
-  if (payload.length >= LARGE_BYTES && target.length <= MOST_WASTE * payload.length) {
+  const payload = own.subarray(SEQUENCED_HEADER_BYTES, at);
+  if (payload.length >= LARGE_BYTES && own.length <= MOST_WASTE * payload.length) {
     claimable.add(payload);
-    target = Buffer.allocUnsafeSlow(FIRST_BYTES);
+    own = Buffer.allocUnsafeSlow(FIRST_BYTES);
   }
   return payload;
 }
 
 /** Makes room for so many bytes more. */
 function reserve(bytes: number): void {
-  if (at + bytes <= target.length) return;
-  const grown = Buffer.allocUnsafeSlow(Math.max(2 * target.length, at + bytes + SPARE_BYTES));
-  target.copy(grown, 0, 0, at);
-  target = grown;
+  if (at + bytes > target.length) moveOn(bytes);
+}
+
+/** To memory of the encoder's own, or more of it. */
+function moveOn(bytes: number): void {
+  const end = SEQUENCED_HEADER_BYTES + at - start;
+  const before = target;
+  if (before === own || end + bytes > own.length) {
+    own = Buffer.allocUnsafeSlow(Math.max(2 * own.length, end + bytes + SPARE_BYTES));
+  }
+  before.copy(own, SEQUENCED_HEADER_BYTES, start, at);
+  target = own;
+  start = SEQUENCED_HEADER_BYTES;
+  at = end;
 }
 
 /** `depth` is how many containers the value is inside of. The value itself has been counted. False where it is not plain. */
@@ -220,7 +253,8 @@ function writeObject(object: object, depth: number): boolean {
   if (depth >= maxDepth) return false;
   const source = object as Record<string, unknown>;
   reserve(1);
-  const headerAt = at++;
+  // From the start, as what is written may move meanwhile.
+  const header = at++ - start;
   let count = 0;
   // Not Object.keys: that is an array for every object.
   for (const key in source) {
@@ -231,15 +265,16 @@ function writeObject(object: object, depth: number): boolean {
     if (!write(source[key], depth + 1)) return false;
     count++;
   }
-  if (count < 16) target[headerAt] = 0x80 | count;
-  else widenHeader(headerAt, count);
+  if (count < 16) target[start + header] = 0x80 | count;
+  else widenHeader(header, count);
   return true;
 }
 
 /** The object has more entries than were reckoned with: its content makes room for a longer header. */
-function widenHeader(headerAt: number, count: number): void {
+function widenHeader(header: number, count: number): void {
   const more = count < 0x10000 ? 2 : 4;
   reserve(more);
+  const headerAt = start + header;
   target.copyWithin(headerAt + 1 + more, headerAt + 1, at);
   const end = at + more;
   at = headerAt;

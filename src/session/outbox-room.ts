@@ -70,3 +70,9 @@ export class OutboxRoom {
 function bound(limit: number, atAttach: number): number {
   return Math.min(4 * limit, Math.max(1.5 * limit, atAttach + limit / 4));
 }
+
+/** For a message that would wait for a 'drain' that may never come. */
+export function largerThanOutbox(bytes: number, limit: number): NyotaError {
+  const text = `the message takes ${bytes} bytes, and the outbox holds ${limit} at most (maxOutboxBytes)`;
+  return new NyotaError('NYOTA_FRAME_TOO_LARGE', text);
+}

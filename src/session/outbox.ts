@@ -15,11 +15,22 @@
  * length prefixes; there is no object for each frame.
  */
 import { FrameType, SEQUENCED_HEADER_BYTES } from '../protocol/constants.js';
-import { encodeFrame, writeSequencedHeader } from '../protocol/frame-encoder.js';
+import { writeSequencedHeader } from '../protocol/frame-encoder.js';
 import { claimMemory } from '../protocol/plain-encoder.js';
+import type { PayloadLimits } from '../protocol/scan.js';
 import { type OutboxLimits, OutboxRoom } from './outbox-room.js';
 import type { StoredFrame } from './persisted.js';
-import { countFrames, findFrame, frameSize, type Segment, visitFrames } from './segments.js';
+import {
+  type Body,
+  bytesOf,
+  countFrames,
+  encodeBehind,
+  findFrame,
+  frameSize,
+  type Segment,
+  visitFrames,
+} from './segments.js';
+import { Uncommitted } from './uncommitted.js';
 
 /** Small: an idle session that has ever sent something keeps one of it. */
 const FIRST_SEGMENT_BYTES = 256;
@@ -30,7 +41,7 @@ const KEPT_SEGMENT_BYTES = 4 * 1024;
 export class Outbox {
   readonly #room: OutboxRoom;
   /** Oldest first. */
-  #segments: Segment[] = [];
+  readonly #segments: Segment[] = [];
   #cursorSegment = 0;
   #cursorOffset = 0;
   #nextSegmentBytes = FIRST_SEGMENT_BYTES;
@@ -44,12 +55,7 @@ export class Outbox {
   #releasedSeq = Number.POSITIVE_INFINITY;
   /** While it is shut: what is released behind the door. */
   #shutAt: number | undefined;
-  /** Where the frames begin that `takeUncommitted` has not handed out. */
-  #journalSegment: Segment | undefined;
-  #journalOffset = 0;
-  #journalSeq = 1;
-  /** Frames before that point that were withdrawn since. */
-  #rewritten: number[] = [];
+  readonly #uncommitted = new Uncommitted();
 
   constructor(limits: OutboxLimits) {
     this.#room = new OutboxRoom(limits);
@@ -108,23 +114,23 @@ export class Outbox {
     this.#room.started(this.frames, this.#bytes);
   }
 
+  /** Encodes plain data for `append`, called next, which makes a frame of it; see `encodeBehind`. */
+  encode(value: unknown, limits: PayloadLimits): Body | undefined {
+    return encodeBehind(this.#segments, value, limits);
+  }
+
   /**
-   * Adds a frame and returns its number. The payload is copied, or where it is large its memory taken over. Limits are the caller's business (`assertRoom`):
-   * replies and store results must go out even where a user's message would be refused.
+   * Adds a frame and returns its number. The payload is copied, or where it is large its memory taken over, or it is in its place
+   * already. Limits are the caller's business (`assertRoom`): replies and store results must go out even where a user's message
+   * would be refused.
    */
-  append(type: FrameType, flags: number, payload: Uint8Array): number {
+  append(type: FrameType, flags: number, payload: Body): number {
     const seq = this.#nextSeq++;
-    const size = SEQUENCED_HEADER_BYTES + payload.length;
-    const memory = payload.length > MAX_SEGMENT_BYTES ? claimMemory(payload) : undefined;
-    if (memory !== undefined) {
-      writeSequencedHeader(memory, 0, payload.length, type, flags, seq);
-      this.#segments.push({ buffer: memory, start: 0, end: size });
-    } else {
-      const segment = this.#segmentFor(size);
-      writeSequencedHeader(segment.buffer, segment.end, payload.length, type, flags, seq);
-      segment.buffer.set(payload, segment.end + SEQUENCED_HEADER_BYTES);
-      segment.end += size;
-    }
+    const length = bytesOf(payload);
+    const size = SEQUENCED_HEADER_BYTES + length;
+    const segment = this.#segmentOf(payload, size);
+    writeSequencedHeader(segment.buffer, segment.end, length, type, flags, seq);
+    segment.end += size;
     this.#bytes += size;
     this.#unsentBytes += size;
     return seq;
@@ -227,10 +233,7 @@ export class Outbox {
     if (freed > MAX_SEGMENT_BYTES) segment.buffer = Buffer.from(segment.buffer.subarray(0, segment.end));
     this.#bytes -= freed;
     this.#unsentBytes -= freed;
-    if (seq < this.#journalSeq) {
-      this.#rewritten.push(seq);
-      if (segment === this.#journalSegment) this.#journalOffset -= freed;
-    }
+    this.#uncommitted.withdrawn(seq, segment, freed);
     return true;
   }
 
@@ -268,37 +271,12 @@ export class Outbox {
 
   /** True where `takeUncommitted` has something. */
   get hasUncommitted(): boolean {
-    return this.#journalSeq < this.#nextSeq || this.#rewritten.length > 0;
+    return this.#uncommitted.has(this.lastSeq);
   }
 
   /** The frames, as copies, that were added or withdrawn since the last call: for a durable store. */
   takeUncommitted(): StoredFrame[] {
-    const frames: StoredFrame[] = [];
-    for (const seq of this.#rewritten) {
-      if (seq > this.ackedSeq) frames.push({ seq, frame: encodeFrame(FrameType.SKIP, { seq }) });
-    }
-    this.#rewritten = [];
-    let index = this.#journalSegment === undefined ? 0 : this.#segments.indexOf(this.#journalSegment);
-    let offset = this.#journalOffset;
-    if (index < 0 || this.#journalSegment === undefined) {
-      index = Math.max(index, 0);
-      offset = this.#segments[index]?.start ?? 0;
-    }
-    for (; index < this.#segments.length; index++) {
-      const segment = this.#segments[index] as Segment;
-      for (; offset < segment.end; this.#journalSeq++) {
-        const size = frameSize(segment.buffer, offset);
-        frames.push({
-          seq: this.#journalSeq,
-          frame: Buffer.from(segment.buffer.subarray(offset, offset + size)),
-        });
-        offset += size;
-      }
-      this.#journalSegment = segment;
-      this.#journalOffset = offset;
-      offset = this.#segments[index + 1]?.start ?? 0;
-    }
-    return frames;
+    return this.#uncommitted.take(this.#segments, this.ackedSeq);
   }
 
   /**
@@ -318,9 +296,8 @@ export class Outbox {
     this.#nextSeq = lastSeq + 1;
     this.#sentSeq = lastSeq;
     this.#releasedSeq = lastSeq;
-    this.#journalSeq = lastSeq + 1;
-    this.#journalSegment = this.#segments[this.#segments.length - 1];
-    this.#journalOffset = this.#journalSegment?.end ?? 0;
+    const last = this.#segments[this.#segments.length - 1];
+    this.#uncommitted.startAt(lastSeq + 1, last, last?.end ?? 0);
   }
 
   /** Each retained frame, whole, oldest first. The views are valid until the outbox is changed. */
@@ -338,14 +315,11 @@ export class Outbox {
   /** Empties it and begins at number 1 again, for a new session. */
   clear(): void {
     // Not kept: an old connection may still hold the bytes.
-    this.#segments = [];
+    this.#segments.length = 0;
     this.#nextSeq = 1;
     this.#sentSeq = 0;
     this.#room.started(0, 0);
-    this.#rewritten = [];
-    this.#journalSeq = 1;
-    this.#journalSegment = undefined;
-    this.#journalOffset = 0;
+    this.#uncommitted.startAt(1, undefined, 0);
     this.open();
     if (this.#releasedSeq !== Number.POSITIVE_INFINITY) this.#releasedSeq = 0;
     this.#reset();
@@ -359,9 +333,23 @@ export class Outbox {
     return end;
   }
 
+  /** The one that holds the payload of a frame of that size, behind room for its header at the end. */
+  #segmentOf(payload: Body, size: number): Segment {
+    if (typeof payload === 'number') return this.#segments[this.#segments.length - 1] as Segment;
+    const memory = payload.length > MAX_SEGMENT_BYTES ? claimMemory(payload) : undefined;
+    if (memory !== undefined) {
+      const segment: Segment = { buffer: memory, start: 0, end: 0 };
+      this.#segments.push(segment);
+      return segment;
+    }
+    const segment = this.#segmentFor(size);
+    segment.buffer.set(payload, segment.end + SEQUENCED_HEADER_BYTES);
+    return segment;
+  }
+
   #segmentFor(size: number): Segment {
     const last = this.#segments[this.#segments.length - 1];
-    if (last !== undefined && last.buffer.length - last.end >= size) return last;
+    if (last !== undefined && last.draft !== true && last.buffer.length - last.end >= size) return last;
     const segment: Segment = {
       buffer: Buffer.allocUnsafeSlow(Math.max(size, this.#nextSegmentBytes)),
       start: 0,
@@ -378,15 +366,13 @@ export class Outbox {
     if (last !== undefined && last.buffer.length <= KEPT_SEGMENT_BYTES && last.lent !== true) {
       last.start = 0;
       last.end = 0;
-      this.#segments = [last];
+      this.#segments.splice(0, this.#segments.length - 1);
     } else {
-      this.#segments = [];
+      this.#segments.length = 0;
     }
     this.#cursorSegment = 0;
     this.#cursorOffset = 0;
-    // What is gone was committed: the next frame is the first that is not.
-    this.#journalSegment = this.#segments[0];
-    this.#journalOffset = 0;
+    this.#uncommitted.emptied(this.#segments[0]);
     this.#nextSegmentBytes = Math.max(FIRST_SEGMENT_BYTES, this.#nextSegmentBytes / 2);
     this.#bytes = 0;
     this.#unsentBytes = 0;

@@ -2,7 +2,9 @@
  * The memory of an outbox: frames one after the other in segments. Boundaries are read from the frames' length prefixes, so
  * that there is no object for each frame. Pure.
  */
-import { LENGTH_BYTES } from '../protocol/constants.js';
+import { LENGTH_BYTES, SEQUENCED_HEADER_BYTES } from '../protocol/constants.js';
+import { encodePlain, encodePlainInto } from '../protocol/plain-encoder.js';
+import type { PayloadLimits } from '../protocol/scan.js';
 
 export interface Segment {
   buffer: Buffer;
@@ -12,6 +14,38 @@ export interface Segment {
   end: number;
   /** A connection before the current one may hold its bytes. */
   lent?: true;
+  /** A payload is being encoded behind its end: nothing else is put there. */
+  draft?: boolean | undefined;
+}
+
+/** A payload for a frame: its bytes, or how many of them are in their place already. */
+export type Body = Uint8Array | number;
+
+export function bytesOf(body: Body): number {
+  return typeof body === 'number' ? body : body.length;
+}
+
+/**
+ * Encodes plain data behind the last frame and room for a header, and tells how many bytes it has; or the bytes, where they do not fit
+ * there. Undefined where it is not plain. Changes nothing that counts: what is behind the end is nobody's.
+ */
+export function encodeBehind(
+  segments: readonly Segment[],
+  value: unknown,
+  limits: PayloadLimits,
+): Body | undefined {
+  const segment = segments[segments.length - 1];
+  if (segment === undefined) return encodePlain(value, limits);
+  const { buffer, end, draft } = segment;
+  const from = end + SEQUENCED_HEADER_BYTES;
+  segment.draft = true;
+  const body = encodePlainInto(value, limits, buffer, from);
+  segment.draft = draft;
+  if (typeof body !== 'number') return body;
+  const inPlace =
+    segment === segments[segments.length - 1] && segment.end === end && segment.buffer === buffer;
+  // Where not, a getter of the value has changed the outbox.
+  return inPlace ? body : Buffer.from(buffer.subarray(from, from + body));
 }
 
 /** The bytes of the frame that begins there, its length prefix included. */

@@ -21,8 +21,10 @@ import { type PayloadLimits, scanPayload } from '../protocol/scan.js';
 import { type SendLimits, sendLimits } from './agreement.js';
 import { Deliveries, type DeliveryOptions } from './deliveries.js';
 import { Outbox } from './outbox.js';
+import { largerThanOutbox } from './outbox-room.js';
 import { OutgoingRequests } from './outgoing-requests.js';
 import { asError, asLocalError, briefError } from './remote-errors.js';
+import { type Body, bytesOf } from './segments.js';
 import type { SessionActions } from './session-actions.js';
 import type { SessionCounters } from './session-counters.js';
 import { isStoreFrame, parseStoreFrame } from './store-frames.js';
@@ -74,12 +76,18 @@ export class Sender {
 
   /** The encoded body of an event. A view: valid until the next encode. Throws what can't travel. */
   encodeEvent(event: string, args: readonly unknown[]): Buffer {
-    return this.#encode([event, args], 1, 'args');
+    const fields = [event, args];
+    return encodePlain(fields, this.#sendLimits.payload) ?? this.#encodeOther(fields, 1, 'args');
   }
 
-  /** Adds an event whose body is encoded already. Returns false above the high-water mark. */
-  event(body: Buffer, options?: DeliveryOptions): boolean {
-    this.assertRoom(body.length);
+  /** Adds an event. Returns false above the high-water mark. */
+  send(event: string, args: readonly unknown[], options?: DeliveryOptions): boolean {
+    return this.event(this.#encode([event, args], 1, 'args'), options);
+  }
+
+  /** The same for one whose body is encoded already. */
+  event(body: Body, options?: DeliveryOptions): boolean {
+    this.assertRoom(bytesOf(body));
     const urgent = options?.onAck === undefined ? 0 : Flag.ACK_NOW;
     const seq = this.append(FrameType.EVENT, urgent, body);
     if (options !== undefined) this.#track(seq, options);
@@ -120,7 +128,7 @@ export class Sender {
     const { timeoutMs } = options;
     const finite = Number.isFinite(timeoutMs);
     const body = this.#encode([id, event, args, finite ? Math.ceil(timeoutMs) : null], 2, 'args');
-    this.assertRoom(body.length);
+    this.assertRoom(bytesOf(body));
     const seq = this.append(FrameType.REQUEST, 0, body);
     if (options.expiresAt !== undefined) {
       // Dropped unsent, the request fails with it.
@@ -153,13 +161,13 @@ export class Sender {
 
   /** The reply to a request of the other side's. Never fails: what can't be sent is replaced by the error that says so. */
   reply(id: number, ok: boolean, value: unknown): void {
-    let body: Buffer;
+    let body: Body;
     try {
       body = this.#encode([id, ok, ok ? value : asError(value)], 2, 'reply');
-      this.assertRoom(body.length);
+      this.assertRoom(bytesOf(body));
     } catch (error) {
       body = this.#encode([id, false, briefError(ok ? error : value)], 2, 'reply');
-      if (body.length > SURE_BYTES) {
+      if (bytesOf(body) > SURE_BYTES) {
         const brief = new Error('the handler failed, and its error is too large to be sent');
         body = this.#encode([id, false, brief], 2, 'reply');
       }
@@ -183,14 +191,13 @@ export class Sender {
       this.outbox.assertRoom(bodyBytes);
     } catch (error) {
       const bytes = SEQUENCED_HEADER_BYTES + bodyBytes;
-      // It would wait for a 'drain' that may never come.
       if (bytes > this.#limits.maxOutboxBytes) throw largerThanOutbox(bytes, this.#limits.maxOutboxBytes);
       this.#wantsDrain = true;
       throw error;
     }
   }
 
-  append(type: FrameType, flags: number, body: Uint8Array): number {
+  append(type: FrameType, flags: number, body: Body): number {
     const seq = this.outbox.append(type, flags, body);
     this.#counters.sent++;
     // Also for what says nothing of it, as a write to the store: its sender may wait for 'drain' too.
@@ -324,13 +331,15 @@ export class Sender {
     this.requests.fail(error);
   }
 
-  /** A body of these fields, of which the one at `users` is the user's; errors call it `root`. A view, as of `encodeEvent`. */
-  #encode(fields: unknown[], users: number, root: string): Buffer {
-    const { payload } = this.#sendLimits;
-    const plain = encodePlain(fields, payload);
-    if (plain !== undefined) return plain;
+  /** A body of these fields, of which the one at `users` is the user's; errors call it `root`. To be appended next. */
+  #encode(fields: unknown[], users: number, root: string): Body {
+    return this.outbox.encode(fields, this.#sendLimits.payload) ?? this.#encodeOther(fields, users, root);
+  }
+
+  /** The same for what is not plain. A view, as of `encodeEvent`. */
+  #encodeOther(fields: unknown[], users: number, root: string): Buffer {
     // Around it are the array itself and its other fields.
-    fields[users] = prepare(fields[users], payload, root, 1, fields.length);
+    fields[users] = prepare(fields[users], this.#sendLimits.payload, root, 1, fields.length);
     return encodePrepared(fields);
   }
 
@@ -381,11 +390,6 @@ export class Sender {
     else if (type === FrameType.KV_OP) this.#host.storeWriteRefused(seq, error);
     else this.#actions.report(error);
   }
-}
-
-function largerThanOutbox(bytes: number, limit: number): NyotaError {
-  const text = `the message takes ${bytes} bytes, and the outbox holds ${limit} at most (maxOutboxBytes)`;
-  return new NyotaError('NYOTA_FRAME_TOO_LARGE', text);
 }
 
 function tooLarge(bytes: number, limit: number): NyotaError {

@@ -12,6 +12,7 @@ import {
   encodePrepared,
   prepare,
 } from '../../src/protocol/payload.js';
+import { encodePlainInto } from '../../src/protocol/plain-encoder.js';
 import { parsePreamble } from '../../src/protocol/preamble.js';
 import { scanPayload } from '../../src/protocol/scan.js';
 
@@ -195,17 +196,23 @@ describe('every value that can travel', () => {
       fc.integer({ min: -300, max: 300 }),
     );
     const wide = fc.dictionary(text, numbers, { minKeys: 14, maxKeys: 40 });
+    const memory = Buffer.alloc(300);
     fc.assert(
       fc.property(
         fc.oneof(value, numbers, wide, fc.array(numbers, { maxLength: 40 })),
         fc.nat(8),
         fc.nat(60),
-        (sent, maxDepth, maxValues) => {
+        fc.nat(250),
+        (sent, maxDepth, maxValues, from) => {
           for (const limits of [LIMITS, { maxDepth, maxValues }]) {
             const plain = encodePlain(sent, limits);
             if (plain === undefined) continue;
             const bytes = Buffer.from(plain);
             expect(encodePrepared(prepare(sent, limits, 'value'))).toStrictEqual(bytes);
+            const into = encodePlainInto(sent, limits, memory.fill(0xc1), from);
+            const there = typeof into === 'number' ? memory.subarray(from, from + into) : into;
+            expect(Buffer.from(there as Buffer)).toStrictEqual(bytes);
+            expect(memory.subarray(0, from).every((byte) => byte === 0xc1)).toBe(true);
           }
         },
       ),

@@ -6,10 +6,12 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FrameType } from '../../src/protocol/constants.js';
 import { encodeFrame } from '../../src/protocol/frame-encoder.js';
+import { encodePrepared } from '../../src/protocol/payload.js';
 import { Outbox } from '../../src/session/outbox.js';
 
 type Step =
   | { do: 'append'; bytes: number }
+  | { do: 'encode'; bytes: number; meanwhile: Step[] }
   | { do: 'take' | 'take all' | 'clear' }
   | { do: 'acknowledge' | 'rewind' | 'withdraw'; share: number };
 
@@ -21,7 +23,7 @@ const size = fc.oneof(
   { weight: 1, arbitrary: fc.constant(1024 * 1024) },
 );
 const share = fc.double({ min: 0, max: 1, noNaN: true });
-const step: fc.Arbitrary<Step> = fc.oneof(
+const plainStep: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ do: fc.constant('append'), bytes: size }) },
   {
     weight: 4,
@@ -32,6 +34,18 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ do: fc.constant('withdraw'), share }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('clear') }) },
 );
+/** Encoded in place; what is done meanwhile is what a getter of the value does. */
+const encodeStep = (meanwhile: fc.Arbitrary<Step[]>): fc.Arbitrary<Step> =>
+  fc.record({ do: fc.constant('encode'), bytes: size, meanwhile });
+const within = fc.oneof(plainStep, encodeStep(fc.constant([])));
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 3, arbitrary: plainStep },
+  {
+    weight: 1,
+    arbitrary: encodeStep(fc.array(within, { maxLength: 4 })),
+  },
+);
+const LIMITS = { maxDepth: 8, maxValues: 100 };
 
 /** Frames by number; everything else worked out from them. */
 class Model {
@@ -52,6 +66,8 @@ class Run {
   readonly outbox = new Outbox({ maxOutboxBytes: 1e9, maxOutboxFrames: 1e9 });
   model = new Model();
   #fill = 0;
+  /** What connections may hold yet: it may not be written over. */
+  #held: Array<{ piece: Buffer; was: Buffer; upTo: number }> = [];
 
   apply(drawn: Step): void {
     const { outbox, model } = this;
@@ -65,6 +81,9 @@ class Run {
         body.fill(0xff); // what is handed in may be changed after
         break;
       }
+      case 'encode':
+        this.#encode(drawn.bytes, drawn.meanwhile);
+        break;
       case 'take':
         this.#take();
         break;
@@ -77,11 +96,13 @@ class Run {
         expect(outbox.acknowledge(seq)).toBe(forgotten);
         for (let n = model.acked + 1; n <= seq; n++) model.frames.delete(n);
         model.acked = seq;
+        this.#held = this.#held.filter(({ upTo }) => upTo > seq);
         break;
       }
       case 'rewind':
         model.cursor = pick(model.acked, model.sent, drawn.share);
         outbox.rewind(model.cursor);
+        this.#keepHeld();
         break;
       case 'withdraw': {
         const seq = pick(model.acked, model.last + 1, drawn.share);
@@ -92,9 +113,38 @@ class Run {
       }
       case 'clear':
         outbox.clear();
+        this.#keepHeld();
         this.model = new Model();
     }
     this.#check();
+  }
+
+  #encode(bytes: number, meanwhile: readonly Step[]): void {
+    const { outbox } = this;
+    const id = ++this.#fill;
+    const rest = { text: 'x'.repeat(bytes), data: Buffer.alloc(bytes, id) };
+    const value = {
+      first: 'f',
+      get id() {
+        for (const one of meanwhile) apply(one);
+        return id;
+      },
+      ...rest,
+    };
+    const apply = (one: Step): void => this.apply(one);
+    const expected = Buffer.from(encodePrepared({ first: 'f', id, ...rest }));
+    const body = outbox.encode(value, LIMITS) ?? expected;
+    const seq = outbox.append(FrameType.EVENT, 0x04, body);
+    // The getter may have begun anew.
+    const { model } = this;
+    model.last++;
+    model.frames.set(model.last, encodeFrame(FrameType.EVENT, { flags: 0x04, seq: model.last }, expected));
+    expect(seq).toBe(model.last);
+  }
+
+  /** Another connection: what an earlier one holds is its own for ever. */
+  #keepHeld(): void {
+    for (const held of this.#held) held.upTo = Number.POSITIVE_INFINITY;
   }
 
   #take(): boolean {
@@ -112,12 +162,14 @@ class Run {
       bytes += frame.length;
     }
     expect(Buffer.concat(expected).equals(piece)).toBe(true);
+    this.#held.push({ piece, was: Buffer.from(piece), upTo: model.cursor });
     model.sent = Math.max(model.sent, model.cursor);
     return true;
   }
 
   #check(): void {
     const { outbox, model } = this;
+    for (const { piece, was } of this.#held) expect(piece.equals(was)).toBe(true);
     expect({
       bytes: outbox.bytes,
       unsentBytes: outbox.unsentBytes,

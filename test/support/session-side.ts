@@ -135,8 +135,7 @@ export class SessionSide implements SessionActions {
   // What a user's calls come down to.
 
   send(event: string, args: unknown[] = [], onAck?: (error?: NyotaError) => void): boolean {
-    const body = this.core.sender.encodeEvent(event, args);
-    return this.core.sender.event(body, onAck === undefined ? undefined : { onAck });
+    return this.core.sender.send(event, args, onAck === undefined ? undefined : { onAck });
   }
 
   /** Settles with `{ reply }` or `{ error }`. */
