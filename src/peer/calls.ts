@@ -4,6 +4,7 @@
 import type { Clock } from '../clock.js';
 import { NyotaError } from '../errors.js';
 import type { Limits } from '../options.js';
+import type { RequestOptions, Sender } from '../session/sender.js';
 import type { SessionCore } from '../session/session-core.js';
 import { abortedError, type CallOptions } from './call-options.js';
 import { checkEventName } from './checks.js';
@@ -59,8 +60,8 @@ export class Calls {
   }
 
   request(call: Readonly<CallOptions>, event: string, args: readonly unknown[]): Promise<unknown> {
-    const { core, limits, clock } = this.#host;
     return new Promise((resolve, reject) => {
+      const { core, limits, clock } = this.#host;
       checkEventName(event);
       core.assertLive();
       const { signal, ttlMs } = call;
@@ -76,13 +77,8 @@ export class Calls {
         timeoutMs: timeoutMs === 0 ? Number.POSITIVE_INFINITY : timeoutMs,
         expiresAt: ttlMs === undefined ? undefined : clock.now() + ttlMs,
       };
-      const abort = (): void => core.sender.cancelRequest(id, abortedError(signal as AbortSignal));
-      const id = core.sender.request(event, args, options, (error, reply) => {
-        signal?.removeEventListener('abort', abort);
-        if (error === undefined) resolve(reply);
-        else reject(error);
-      });
-      signal?.addEventListener('abort', abort);
+      if (signal === undefined) core.sender.request(event, args, options, resolve, reject);
+      else requestUntil(signal, core.sender, event, args, options, resolve, reject);
       this.#host.requested();
     });
   }
@@ -114,4 +110,25 @@ export class Calls {
       }
     };
   }
+}
+
+/** A request that the signal's abort cancels. Apart from the others: most have no signal. */
+function requestUntil(
+  signal: AbortSignal,
+  sender: Sender,
+  event: string,
+  args: readonly unknown[],
+  options: RequestOptions,
+  resolve: (reply: unknown) => void,
+  reject: (error: unknown) => void,
+): void {
+  const abort = (): void => sender.cancelRequest(id, abortedError(signal));
+  const last =
+    (settle: (outcome: unknown) => void) =>
+    (outcome: unknown): void => {
+      signal.removeEventListener('abort', abort);
+      settle(outcome);
+    };
+  const id = sender.request(event, args, options, last(resolve), last(reject));
+  signal.addEventListener('abort', abort);
 }

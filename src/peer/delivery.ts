@@ -80,11 +80,20 @@ export class HandlerContext<P> extends Delivery {
   }
 }
 
-/** Runs `settle` of a delivery whose listeners are done; what keeps it from its writes is told to nobody's caller. */
-export function settleOrReport(delivery: Delivery, report: (error: NyotaError) => void): void {
-  try {
-    delivery.settle();
-  } catch (error) {
-    report(error as NyotaError);
-  }
+/** What the listeners of a message commit is written once they are done; what keeps it from that is told to nobody's caller. */
+export function settleAfter(
+  settling: PromiseLike<unknown> | undefined,
+  delivery: Delivery,
+  report: (error: NyotaError) => void,
+): PromiseLike<unknown> | undefined {
+  const settle = (): void => {
+    try {
+      delivery.settle();
+    } catch (error) {
+      report(error as NyotaError);
+    }
+  };
+  if (settling !== undefined) return settling.then(settle);
+  settle();
+  return undefined;
 }

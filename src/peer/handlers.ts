@@ -35,7 +35,7 @@ export class Handlers {
     const context = new HandlerContext(peer, peer, request);
     let reply: unknown;
     try {
-      reply = handler.call(peer, ...args, context);
+      reply = handler.apply(peer, followedBy(args, context));
       if (isThenable(reply)) {
         answerLater(reply, context, done);
         return true;
@@ -47,6 +47,14 @@ export class Handlers {
     answer(context, reply, done);
     return true;
   }
+}
+
+/** Not by spreading: an array that grows takes room for 17. */
+function followedBy(args: readonly unknown[], last: unknown): unknown[] {
+  const all = new Array<unknown>(args.length + 1);
+  for (let i = 0; i < args.length; i++) all[i] = args[i];
+  all[args.length] = last;
+  return all;
 }
 
 /** The handler is done: what it commits is written, and its reply goes out. */

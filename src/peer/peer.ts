@@ -16,7 +16,7 @@ import { type CallOptions, readCallOptions } from './call-options.js';
 import { Calls, type CallsHost, type OnAck } from './calls.js';
 import { checkEventName, checkListener } from './checks.js';
 import type { Args, HandlerArgs, Names, Reply } from './contract.js';
-import { Delivery, type HandlerContext, settleOrReport } from './delivery.js';
+import { Delivery, type HandlerContext, settleAfter } from './delivery.js';
 import { type Handler, Handlers } from './handlers.js';
 import { LifecycleEmitter } from './lifecycle-emitter.js';
 import type { PeerEvents } from './lifecycle-events.js';
@@ -291,11 +291,12 @@ export abstract class Peer<Out, In, State, Events extends PeerEvents> implements
     const settling = this.#remote.dispatch(event, args);
     this.#delivering = outer;
     const { delivery } = delivering;
-    if (delivery === undefined) return settling;
-    const settle = (): void => settleOrReport(delivery, (error) => this.emitLifecycle('error', error));
-    if (settling !== undefined) return settling.then(settle);
-    settle();
-    return undefined;
+    return delivery === undefined ? settling : this.#settleDelivery(delivery, settling);
+  }
+
+  // A closure within `#dispatch` would cost every event.
+  #settleDelivery(delivery: Delivery, settling: PromiseLike<unknown> | undefined) {
+    return settleAfter(settling, delivery, (error) => this.emitLifecycle('error', error));
   }
 
   /**

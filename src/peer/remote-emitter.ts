@@ -50,6 +50,10 @@ export class RemoteEmitter {
     // Mostly one, so nothing is collected.
     if (listeners.length === 1 && this.#any.length === 0)
       return this.#call(event, listeners[0] as Plain, args);
+    return this.#callAll(event, listeners, args);
+  }
+
+  #callAll(event: string, listeners: readonly Plain[], args: unknown[]): PromiseLike<unknown> | undefined {
     const pending: PromiseLike<unknown>[] = [];
     const add = (settling: PromiseLike<unknown> | undefined): void => {
       if (settling !== undefined) pending.push(settling);

@@ -61,6 +61,8 @@ export class Dispatcher {
   #paused = false;
   /** What settles now, settles within a received chunk: acks that are due are found at its end. */
   #receiving = false;
+  /** When the chunk at hand arrived: the clock is not asked for each of its frames. */
+  #receivedAt = 0;
   #draining = false;
   #reading = true;
   #holdsBack = false;
@@ -138,6 +140,7 @@ export class Dispatcher {
       return;
     }
     this.#receiving = true;
+    this.#receivedAt = now;
     try {
       this.#run(seq, type, body, now, false);
     } finally {
@@ -269,10 +272,7 @@ export class Dispatcher {
           seq <= this.#redeliveredUpTo,
         );
         if (settling !== undefined && seq > 0) {
-          this.#running++;
-          inbox.open(seq, this.#actions.now(), event);
-          const settled = () => this.#settled(inbox, seq);
-          settling.then(settled, settled);
+          this.#settleWith(inbox, seq, event, settling);
           return;
         }
         break;
@@ -297,6 +297,14 @@ export class Dispatcher {
         break;
     }
     if (wasHeld) inbox.settle(seq, now);
+  }
+
+  // A closure within `#run` would cost every frame the memory of what it sees.
+  #settleWith(inbox: Inbox, seq: number, event: string, settling: PromiseLike<unknown>): void {
+    this.#running++;
+    inbox.open(seq, this.#actions.now(), event);
+    const settled = () => this.#settled(inbox, seq);
+    settling.then(settled, settled);
   }
 
   #startRequest(inbox: Inbox, seq: number, body: RequestBody, now: number): void {
@@ -331,7 +339,7 @@ export class Dispatcher {
   }
 
   #settled(inbox: Inbox, seq: number): void {
-    const now = this.#actions.now();
+    const now = this.#receiving ? this.#receivedAt : this.#actions.now();
     // Not open: it was counted as settled before, or the session it came in is over.
     if (!inbox.settle(seq, now) || inbox !== this.#inbox) return;
     this.#running--;

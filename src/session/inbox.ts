@@ -20,10 +20,12 @@ export const ACK_DELAY_MS = 50;
 /** A frame that has arrived and is not settled. */
 export interface Unsettled {
   /** When its handling began; Infinity while it has not. */
-  since: number;
+  readonly since: number;
   /** The event whose listeners run; undefined for a request, whose time is the caller's deadline. */
-  event: string | undefined;
+  readonly event: string | undefined;
 }
+
+const NOT_BEGUN: Unsettled = { since: Number.POSITIVE_INFINITY, event: undefined };
 
 export class Inbox {
   #received = 0;
@@ -41,6 +43,8 @@ export class Inbox {
   #changed = false;
   /** What is not settled, by number. Made when first needed. */
   #open: IdMap<Unsettled> | undefined;
+  /** The one that was added last. */
+  #entry = NOT_BEGUN;
   /** All before this number are settled. A lower bound: `#firstOpen` moves it on. */
   #openFrom = 0;
 
@@ -76,7 +80,9 @@ export class Inbox {
   open(seq: number, since: number, event: string | undefined): void {
     this.#open ??= new IdMap();
     if (this.#open.size === 0 || seq < this.#openFrom) this.#openFrom = seq;
-    this.#open.set(seq, { since, event });
+    // Requests of one chunk are alike.
+    if (this.#entry.since !== since || this.#entry.event !== event) this.#entry = { since, event };
+    this.#open.set(seq, this.#entry);
   }
 
   isOpen(seq: number): boolean {

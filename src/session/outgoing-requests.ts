@@ -11,7 +11,8 @@ export interface PendingRequest {
   /** Its number in the outbox. */
   seq: number;
   readonly deadline: number;
-  readonly settle: (error: unknown, reply?: unknown) => void;
+  readonly resolve: (reply: unknown) => void;
+  readonly reject: (error: unknown) => void;
 }
 
 export class OutgoingRequests {
@@ -87,13 +88,13 @@ export class OutgoingRequests {
     }
     for (const { id } of over) this.#pending.delete(id);
     return () => {
-      for (const request of over) request.settle(error);
+      for (const request of over) request.reject(error);
     };
   }
 
   fail(error: NyotaError): void {
     const all = this.#pending.entries();
     this.#pending.clear();
-    for (const [, request] of all) request.settle(error);
+    for (const [, request] of all) request.reject(error);
   }
 }

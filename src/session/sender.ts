@@ -117,12 +117,13 @@ export class Sender {
     return true;
   }
 
-  /** Sends a request. `settle` is called once. Returns the request's id. */
+  /** Sends a request. One of the two is called, once. Returns the request's id. */
   request(
     event: string,
     args: readonly unknown[],
     options: RequestOptions,
-    settle: (error: unknown, reply?: unknown) => void,
+    resolve: (reply: unknown) => void,
+    reject: (error: unknown) => void,
   ): number {
     const id = this.requests.nextId();
     const { timeoutMs } = options;
@@ -130,15 +131,9 @@ export class Sender {
     const body = this.#encode([id, event, args, finite ? Math.ceil(timeoutMs) : null], 2, 'args');
     this.assertRoom(bytesOf(body));
     const seq = this.append(FrameType.REQUEST, 0, body);
-    if (options.expiresAt !== undefined) {
-      // Dropped unsent, the request fails with it.
-      this.#track(seq, {
-        expiresAt: options.expiresAt,
-        onAck: (error) => error && this.#failRequest(id, error),
-      });
-    }
+    if (options.expiresAt !== undefined) this.#expire(seq, id, options.expiresAt);
     const deadline = finite ? this.#actions.now() + timeoutMs : Number.POSITIVE_INFINITY;
-    if (this.requests.add({ id, event, seq, deadline, settle })) this.#actions.rearm();
+    if (this.requests.add({ id, event, seq, deadline, resolve, reject })) this.#actions.rearm();
     return id;
   }
 
@@ -149,7 +144,7 @@ export class Sender {
     if (!this.deliveries.withdraw(request.seq, error)) {
       this.append(FrameType.CANCEL, 0, encodePrepared([id, error.code]));
     }
-    request.settle(error);
+    request.reject(error);
     this.#actions.settled();
   }
 
@@ -179,8 +174,8 @@ export class Sender {
   replied(id: number, ok: boolean, value: unknown): void {
     const request = this.requests.take(id);
     if (request === undefined) return;
-    if (ok) request.settle(undefined, value);
-    else request.settle(asLocalError(value));
+    if (ok) request.resolve(value);
+    else request.reject(asLocalError(value));
     this.#actions.settled();
   }
 
@@ -319,7 +314,7 @@ export class Sender {
       if (!this.deliveries.withdraw(request.seq, error)) {
         this.append(FrameType.CANCEL, 0, encodePrepared([request.id, error.code]));
       }
-      request.settle(error);
+      request.reject(error);
       this.#actions.settled();
     }
   }
@@ -348,8 +343,12 @@ export class Sender {
     if (options.expiresAt !== undefined || options.deadline !== undefined) this.#actions.rearm();
   }
 
-  #failRequest(id: number, error: NyotaError): void {
-    this.requests.take(id)?.settle(error);
+  /** A request that is dropped unsent fails with its frame. Apart from `request`: its closure would cost every request. */
+  #expire(seq: number, id: number, expiresAt: number): void {
+    const onAck = (error?: NyotaError): void => {
+      if (error !== undefined) this.requests.take(id)?.reject(error);
+    };
+    this.#track(seq, { expiresAt, onAck });
   }
 
   #maybeDrain(): void {
@@ -386,7 +385,7 @@ export class Sender {
   #takeBack(seq: number, type: number, error: NyotaError): void {
     const request = this.requests.find(seq);
     if (!this.deliveries.withdraw(seq, error)) return;
-    if (request !== undefined) this.requests.take(request.id)?.settle(error);
+    if (request !== undefined) this.requests.take(request.id)?.reject(error);
     else if (type === FrameType.KV_OP) this.#host.storeWriteRefused(seq, error);
     else this.#actions.report(error);
   }

@@ -145,8 +145,12 @@ export class SessionSide implements SessionActions {
     settle: (outcome: { reply?: unknown; error?: unknown }) => void,
     timeoutMs = Number.POSITIVE_INFINITY,
   ): number {
-    return this.core.sender.request(event, args, { timeoutMs }, (error, reply) =>
-      settle(error === undefined ? { reply } : { error }),
+    return this.core.sender.request(
+      event,
+      args,
+      { timeoutMs },
+      (reply) => settle({ reply }),
+      (error) => settle({ error }),
     );
   }
 

@@ -16,7 +16,8 @@ function outgoing() {
       event: 'e',
       seq,
       deadline,
-      settle: (error, reply) => settled.push([id, error ?? reply]),
+      resolve: (reply) => settled.push([id, reply]),
+      reject: (error) => settled.push([id, error]),
     });
     return id;
   };

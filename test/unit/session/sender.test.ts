@@ -128,7 +128,8 @@ describe('a request', () => {
     const peer = new ScriptedPeer('client');
     const errors: unknown[] = [];
     const options = { timeoutMs: 1_000, expiresAt: peer.now + 10 };
-    peer.side.core.sender.request('r', [], options, (error) => errors.push((error as NyotaError).code));
+    const failed = (error: unknown) => errors.push((error as NyotaError).code);
+    peer.side.core.sender.request('r', [], options, () => errors.push('a reply'), failed);
     peer.now += 10;
     peer.side.fireTimer();
     expect([errors, peer.side.core.counters.expired, peer.side.core.sender.requests.size]).toEqual([
