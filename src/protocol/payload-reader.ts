@@ -230,83 +230,51 @@ function readMap(length: number): Record<string, unknown> {
  * makes it as fast as a store by name; in one line for all keys it looks each up.
  */
 function fill(object: Record<string, unknown>, length: number): void {
-  let key: string;
   switch (length) {
     case 1:
-      key = readKey();
-      object[key] = read();
+      object[readKey()] = read();
       break;
     case 2:
-      key = readKey();
-      object[key] = read();
-      key = readKey();
-      object[key] = read();
+      object[readKey()] = read();
+      object[readKey()] = read();
       break;
     case 3:
-      key = readKey();
-      object[key] = read();
-      key = readKey();
-      object[key] = read();
-      key = readKey();
-      object[key] = read();
+      object[readKey()] = read();
+      object[readKey()] = read();
+      object[readKey()] = read();
       break;
     case 4:
-      key = readKey();
-      object[key] = read();
-      key = readKey();
-      object[key] = read();
-      key = readKey();
-      object[key] = read();
-      key = readKey();
-      object[key] = read();
+      object[readKey()] = read();
+      object[readKey()] = read();
+      object[readKey()] = read();
+      object[readKey()] = read();
       break;
     case 5:
-      key = readKey();
-      object[key] = read();
-      key = readKey();
-      object[key] = read();
-      key = readKey();
-      object[key] = read();
-      key = readKey();
-      object[key] = read();
-      key = readKey();
-      object[key] = read();
+      object[readKey()] = read();
+      object[readKey()] = read();
+      object[readKey()] = read();
+      object[readKey()] = read();
+      object[readKey()] = read();
       break;
     case 6:
-      key = readKey();
-      object[key] = read();
-      key = readKey();
-      object[key] = read();
-      key = readKey();
-      object[key] = read();
-      key = readKey();
-      object[key] = read();
-      key = readKey();
-      object[key] = read();
-      key = readKey();
-      object[key] = read();
+      object[readKey()] = read();
+      object[readKey()] = read();
+      object[readKey()] = read();
+      object[readKey()] = read();
+      object[readKey()] = read();
+      object[readKey()] = read();
       break;
     case 7:
-      key = readKey();
-      object[key] = read();
-      key = readKey();
-      object[key] = read();
-      key = readKey();
-      object[key] = read();
-      key = readKey();
-      object[key] = read();
-      key = readKey();
-      object[key] = read();
-      key = readKey();
-      object[key] = read();
-      key = readKey();
-      object[key] = read();
+      object[readKey()] = read();
+      object[readKey()] = read();
+      object[readKey()] = read();
+      object[readKey()] = read();
+      object[readKey()] = read();
+      object[readKey()] = read();
+      object[readKey()] = read();
       break;
     default:
-      for (let i = 0; i < length; i++) {
-        key = readKey();
-        object[key] = read();
-      }
+      for (let i = 0; i < length; i++) object[readKey()] = read();
   }
 }
 
