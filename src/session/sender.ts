@@ -21,7 +21,7 @@ import { type PayloadLimits, scanPayload } from '../protocol/scan.js';
 import { type SendLimits, sendLimits } from './agreement.js';
 import { Deliveries, type DeliveryOptions } from './deliveries.js';
 import { Outbox } from './outbox.js';
-import { largerThanOutbox } from './outbox-room.js';
+import { hasDrained, largerThanOutbox } from './outbox-room.js';
 import { OutgoingRequests } from './outgoing-requests.js';
 import { asError, asLocalError, briefError } from './remote-errors.js';
 import { type Body, bytesOf } from './segments.js';
@@ -352,7 +352,8 @@ export class Sender {
   }
 
   #maybeDrain(): void {
-    if (!this.#wantsDrain || this.outbox.bytes > this.#limits.highWaterBytes / 2) return;
+    const { frames, bytes } = this.outbox;
+    if (!this.#wantsDrain || !hasDrained(frames, bytes, this.#limits.highWaterBytes)) return;
     this.#wantsDrain = false;
     this.#actions.drain();
   }

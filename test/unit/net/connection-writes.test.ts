@@ -1,6 +1,7 @@
 /** Writing: how much waits in the socket, large frames in slices, and what hangs for too long. */
 import { once } from 'node:events';
 import net from 'node:net';
+import { Duplex } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import { Connection } from '../../../src/net/connection.js';
 import { FrameType } from '../../../src/protocol/constants.js';
@@ -60,6 +61,37 @@ describe('a large write', () => {
         await once(server, 'close');
       }
     }
+  });
+
+  it('goes on as long as the system takes slices at once, and waits where it does not', async () => {
+    const taken: number[] = [];
+    let later: (() => void) | undefined;
+    const socket = new Duplex({
+      read() {},
+      write(chunk: Buffer, _encoding, done) {
+        taken.push(chunk.length);
+        if (taken.length === 4) later = done;
+        else done();
+      },
+    });
+    const connection = new Connection(socket, recorder(), {
+      clock: createFakeClock(),
+      maxFrameBytes: 1e9,
+      stallTimeoutMs: 1_000,
+    });
+    connection.write(Buffer.alloc(1_024 * KIB));
+    const slice = 256 * KIB;
+    expect([taken, socket.writableLength, connection.canWrite]).toEqual([
+      [8, slice, slice, slice],
+      slice,
+      false,
+    ]);
+    later?.();
+    await turns();
+    expect([taken, connection.canWrite]).toEqual([[8, slice, slice, slice, slice], true]);
+    connection.write(Buffer.alloc(600 * KIB));
+    expect([taken.slice(5), connection.canWrite]).toEqual([[slice, slice, 88 * KIB], true]);
+    connection.destroy();
   });
 
   it('fills the socket only so far where nobody reads', async () => {
