@@ -71,15 +71,16 @@ function bound(limit: number, atAttach: number): number {
   return Math.min(4 * limit, Math.max(1.5 * limit, atAttach + limit / 4));
 }
 
-/** From here on a message is large: two of them are enough to keep a connection busy. */
+/** From here on a message is large: so few of them are enough to keep both sides busy, and fill the default high-water mark. */
 const LARGE_MESSAGE_BYTES = 256 * 1024;
+const FEW_MESSAGES = 4;
 
 /**
- * Whether one who waits for room may go on: half of the high-water mark is free, or all but two large messages are gone. Where
+ * Whether one who waits for room may go on: half of the high-water mark is free, or all but a few large messages are gone. Where
  * they are larger than the mark, waiting for the last of them would leave the connection idle until the next ones come.
  */
 export function hasDrained(frames: number, bytes: number, highWaterBytes: number): boolean {
-  return bytes <= highWaterBytes / 2 || (frames <= 2 && bytes >= frames * LARGE_MESSAGE_BYTES);
+  return bytes <= highWaterBytes / 2 || (frames <= FEW_MESSAGES && bytes >= frames * LARGE_MESSAGE_BYTES);
 }
 
 /** For a message that would wait for a 'drain' that may never come. */
