@@ -70,13 +70,7 @@ export function encodePlainInto(
   from: number,
 ): number | Buffer | undefined {
   if (running) return undefined;
-  running = true;
-  target = memory;
-  start = from;
-  at = from;
-  values = 1;
-  maxValues = limits.maxValues;
-  maxDepth = limits.maxDepth;
+  begin(memory, from, limits);
   try {
     if (values > maxValues || !write(value, 0)) return undefined;
     return target === own ? result() : at - from;
@@ -84,11 +78,25 @@ export function encodePlainInto(
     // A getter threw. It will again, where the error is told.
     return undefined;
   } finally {
-    running = false;
-    if (own.length > KEPT_BYTES) own = Buffer.allocUnsafeSlow(FIRST_BYTES);
-    // Not the caller's: it would be held for ever.
-    target = own;
+    finish();
   }
+}
+
+function begin(memory: Buffer, from: number, limits: PayloadLimits): void {
+  running = true;
+  target = memory;
+  start = from;
+  at = from;
+  values = 1;
+  maxValues = limits.maxValues;
+  maxDepth = limits.maxDepth;
+}
+
+function finish(): void {
+  running = false;
+  if (own.length > KEPT_BYTES) own = Buffer.allocUnsafeSlow(FIRST_BYTES);
+  // Not the caller's: it would be held for ever.
+  target = own;
 }
 
 export interface PlainKvSet {
@@ -109,11 +117,7 @@ export function encodePlainKvSet(
   limits: PayloadLimits,
 ): PlainKvSet | undefined {
   if (running) return undefined;
-  running = true;
-  at = SEQUENCED_HEADER_BYTES;
-  values = 1;
-  maxValues = limits.maxValues;
-  maxDepth = limits.maxDepth;
+  begin(own, SEQUENCED_HEADER_BYTES, limits);
   try {
     reserve(2);
     target[at++] = 0x95;
@@ -137,8 +141,7 @@ export function encodePlainKvSet(
   } catch {
     return undefined;
   } finally {
-    running = false;
-    if (target.length > KEPT_BYTES) target = Buffer.allocUnsafeSlow(FIRST_BYTES);
+    finish();
   }
 }
 

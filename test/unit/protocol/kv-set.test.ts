@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { encodeKvOp } from '../../../src/protocol/messages.js';
 import { encodePayload, encodePlain } from '../../../src/protocol/payload.js';
-import { encodePlainKvSet } from '../../../src/protocol/plain-encoder.js';
+import { claimMemory, encodePlainInto, encodePlainKvSet } from '../../../src/protocol/plain-encoder.js';
 
 const LIMITS = { maxDepth: 64, maxValues: 65_536 };
 
@@ -57,6 +57,39 @@ describe('encodePlainKvSet', () => {
       }
     },
   );
+
+  test('is the same whatever was encoded before it: in place elsewhere, a set, or what its memory was claimed for', () => {
+    const memory = Buffer.alloc(20_000);
+    const size = fc.constantFrom(1, 300, 8_000, 9_000, 70_000, 300_000, 1_500_000);
+    const what = fc.record({ do: fc.constantFrom('set', 'in place', 'plain'), size, from: fc.nat(19_000) });
+    fc.assert(
+      fc.property(fc.array(what, { minLength: 2, maxLength: 6 }), (encodes) => {
+        // Each is worked out before: that is an encode too, and none may come between.
+        const values = encodes.map(({ size }, i) => Buffer.alloc(size, i + 1));
+        const expected = values.map((value) => inTwoSteps('key', [{ value }], 5));
+        const held: Array<{ memory: Buffer; was: Buffer }> = [];
+        for (const [i, { do: kind, from }] of encodes.entries()) {
+          const value = [{ value: values[i] }];
+          const two = expected[i] as { body: Buffer; value: Buffer };
+          if (kind === 'set') {
+            const one = encodePlainKvSet('key', value, 5, LIMITS);
+            expect(one?.body.equals(two.body)).toBe(true);
+            expect(one?.value.equals(two.value)).toBe(true);
+            const claimed = one && claimMemory(one.body);
+            if (claimed !== undefined) held.push({ memory: claimed, was: Buffer.from(claimed) });
+          } else if (kind === 'in place') {
+            const into = encodePlainInto(value, LIMITS, memory, from);
+            const there = typeof into === 'number' ? memory.subarray(from, from + into) : into;
+            expect(there?.equals(two.value)).toBe(true);
+          } else {
+            expect(encodePlain(value, LIMITS)?.equals(two.value)).toBe(true);
+          }
+        }
+        for (const { memory, was } of held) expect(memory.equals(was)).toBe(true);
+      }),
+      { numRuns: 200 },
+    );
+  });
 
   test('hands the value over as a copy: the next encode writes over the body alone', () => {
     const plain = encodePlainKvSet('key', 'mine', undefined, LIMITS);
