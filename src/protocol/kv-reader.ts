@@ -7,7 +7,7 @@
 import { MAX_KEY_BYTES } from './constants.js';
 import { type PayloadLimits, scanPayload } from './scan.js';
 import type { KvDeltaMessage, KvOpMessage } from './session-messages.js';
-import { textOf } from './string-reader.js';
+import { isText, textOf } from './string-reader.js';
 import { keepPart } from './value-pool.js';
 
 /** Where it reads. Module state is safe: nothing here runs foreign code. */
@@ -77,11 +77,7 @@ function keyText(source: Buffer, from: number, length: number): string {
   keyCache ??= new Array<string>(CACHE_SLOTS).fill('');
   const slot = (hash ^ (hash >>> 12)) & (CACHE_SLOTS - 1);
   const cached = keyCache[slot] as string;
-  if (cached.length === length) {
-    let i = 0;
-    while (i < length && cached.charCodeAt(i) === source[from + i]) i++;
-    if (i === length) return cached;
-  }
+  if (isText(cached, source, from, length)) return cached;
   const text = source.toString('utf8', from, from + length);
   // Longer in bytes than in letters is not ASCII.
   if (text.length === length) keyCache[slot] = text;

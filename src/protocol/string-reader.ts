@@ -30,7 +30,7 @@ function slotOf(source: Buffer, from: number, length: number): number {
 }
 
 /** Whether the text, of ASCII, is what lies there. */
-function isText(text: string, source: Buffer, from: number, length: number): boolean {
+export function isText(text: string, source: Buffer, from: number, length: number): boolean {
   if (text.length !== length) return false;
   let i = 0;
   while (i < length && text.charCodeAt(i) === source[from + i]) i++;
