@@ -37,7 +37,14 @@ export function resetSocket(socket: Socket): void {
   if (socket.destroyed) return;
   // A pipe has no RST, and a socket that is not connected nobody to send it to.
   if (socket.connecting || socket.remoteAddress === undefined) socket.destroy();
+  // libuv refuses to reset a socket while it shuts it down, and Node then never closes it: only a moment, as all is written.
+  else if (isShuttingDown(socket)) socket.once('finish', () => resetSocket(socket));
   else socket.resetAndDestroy();
+}
+
+/** Its end is on the way out; before that, and behind it, the socket can be reset. */
+function isShuttingDown(socket: Socket): boolean {
+  return socket.writableEnded && !socket.writableFinished && socket.writableLength === 0;
 }
 
 export class FaultPair implements LaneOwner {

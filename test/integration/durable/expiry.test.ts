@@ -21,7 +21,8 @@ describe.each(STORES)('a session that expires on %s while no server is up', (_na
     const listen = (session: Session): void => {
       session.on('event', (n) => void heard.push(n));
     };
-    const first = await serve(shelf.open(), listen);
+    // The server must not wait for the client long.
+    const first = await serve(shelf.open(), listen, { drainTimeoutMs: 30 });
     const { client, losses } = call(first.port);
     const { id } = client;
     client.set('key', 'value');

@@ -33,6 +33,26 @@ describe('cut', () => {
     client.write('again');
     await until(() => server.ends[1]?.seen.text === 'again');
   });
+
+  it('lets go of a socket that is being shut down, because an end has just been passed on', async () => {
+    await using server = await startServer();
+    const proxy = await createFaultProxy({ target: { port: server.port } });
+    const client = connect(proxy.port);
+    record(client);
+    await until(() => server.ends.length === 1);
+    // What is written as the end leaves is heard right behind it, in the same turn as the proxy hears the end.
+    const bell = connect(server.port);
+    await until(() => server.ends.length === 2);
+    let cut = 0;
+    server.ends[1]?.socket.once('data', () => {
+      cut = proxy.cut();
+    });
+    client.once('finish', () => bell.write('now'));
+    client.end();
+    await until(() => cut === 1);
+    await proxy.close();
+    bell.destroy();
+  });
 });
 
 describe('cutAfter', () => {
