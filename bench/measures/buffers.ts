@@ -20,7 +20,7 @@ export const measure: Measure = {
   better: 'more',
   contenders: (effort, peers) =>
     usual(
-      (scale) => ({ ...eventParams(share(2_400, effort), Math.min(1, scale * 2)), bytes: MIB }),
+      (scale) => ({ ...eventParams(share(6_000, effort), Math.min(1, scale * 2)), bytes: MIB }),
       peers,
       (info) => BINARY.has(info.file),
     ),

@@ -30,6 +30,7 @@ import {
   type Segment,
   visitFrames,
 } from './segments.js';
+import { SpareMemory } from './spare-memory.js';
 import { Uncommitted } from './uncommitted.js';
 
 /** Small: an idle session that has ever sent something keeps one of it. */
@@ -56,6 +57,8 @@ export class Outbox {
   /** While it is shut: what is released behind the door. */
   #shutAt: number | undefined;
   readonly #uncommitted = new Uncommitted();
+  /** Made when first needed: most sessions send nothing large. */
+  #spare: SpareMemory | undefined;
 
   constructor(limits: OutboxLimits) {
     this.#room = new OutboxRoom(limits);
@@ -133,6 +136,7 @@ export class Outbox {
     segment.end += size;
     this.#bytes += size;
     this.#unsentBytes += size;
+    if (size > MAX_SEGMENT_BYTES) this.#prepareLarge();
     return seq;
   }
 
@@ -180,7 +184,8 @@ export class Outbox {
     this.#firstSeq = seq + 1;
     // Whole segments go at once, so a long queue costs one shift for 64 KiB, not one for each frame.
     if (index > 0) {
-      this.#segments.splice(0, index);
+      const gone = this.#segments.splice(0, index);
+      this.#spare?.keep(gone, MAX_SEGMENT_BYTES);
       this.#cursorSegment -= index;
       if (this.#cursorSegment < 0) {
         this.#cursorSegment = 0;
@@ -194,8 +199,7 @@ export class Outbox {
   rewind(seq: number): void {
     this.#room.attached(this.frames, this.#bytes);
     // The connection before this one may be on its way out with bytes of it yet: nothing is written over them.
-    const last = this.#segments[this.#segments.length - 1];
-    if (last !== undefined) last.lent = true;
+    for (const segment of this.#segments) segment.lent = true;
     this.#cursorSegment = 0;
     this.#cursorOffset = this.#segments[0]?.start ?? 0;
     this.#unsentBytes = this.#bytes;
@@ -360,6 +364,15 @@ export class Outbox {
     return segment;
   }
 
+  /** After a large frame another may follow, and is encoded in memory that was used before. */
+  #prepareLarge(): void {
+    this.#spare ??= new SpareMemory();
+    const last = this.#segments[this.#segments.length - 1] as Segment;
+    if (last.buffer.length - last.end > MAX_SEGMENT_BYTES) return;
+    const buffer = this.#spare.take();
+    if (buffer !== undefined) this.#segments.push({ buffer, start: 0, end: 0 });
+  }
+
   /** Nothing is retained any more. An idle session keeps a small segment at most. */
   #reset(): void {
     const last = this.#segments[this.#segments.length - 1];
@@ -370,6 +383,7 @@ export class Outbox {
     } else {
       this.#segments.length = 0;
     }
+    this.#spare = undefined;
     this.#cursorSegment = 0;
     this.#cursorOffset = 0;
     this.#uncommitted.emptied(this.#segments[0]);

@@ -60,6 +60,53 @@ describe('a large payload', () => {
   });
 });
 
+describe('the memory of a large payload', () => {
+  /** Sends one of so many bytes. Returns what the connection is handed. */
+  function send(outbox: Outbox, bytes: number): Buffer {
+    const payload = outbox.encode(['large', [Buffer.alloc(bytes, 'x')]], LIMITS);
+    outbox.append(FrameType.EVENT, 0, payload ?? 0);
+    return takeAll(outbox).at(-1) as Buffer;
+  }
+
+  it('is used again once it is acknowledged, while others are under way', () => {
+    const outbox = new Outbox(WIDE);
+    const first = [1, 2, 3].map(() => send(outbox, 200_000).buffer);
+    expect(new Set(first).size).toBe(3);
+    outbox.acknowledge(2);
+    // The one behind them has made its memory before it was known what is acknowledged.
+    expect(first).not.toContain(send(outbox, 200_000).buffer);
+    const next = [send(outbox, 200_000), send(outbox, 199_000)];
+    expect(next.map(({ buffer }) => first.indexOf(buffer))).toEqual([1, 0]);
+    expect(next[0]?.equals(send(new Outbox(WIDE), 200_000))).toBe(false); // another number
+    expect(next[0]?.subarray(30).equals(send(new Outbox(WIDE), 200_000).subarray(30))).toBe(true);
+  });
+
+  it('is left alone where a connection before the current one may hold it', () => {
+    const outbox = new Outbox(WIDE);
+    const before = [send(outbox, 200_000), send(outbox, 200_000)];
+    outbox.rewind(0);
+    takeAll(outbox);
+    outbox.acknowledge(1);
+    for (let i = 0; i < 4; i++) expect(send(outbox, 200_000).buffer).not.toBe(before[0]?.buffer);
+  });
+
+  it('is let go where all is acknowledged', () => {
+    const outbox = new Outbox(WIDE);
+    const before = [1, 2, 3].map(() => send(outbox, 200_000).buffer);
+    outbox.acknowledge(2);
+    outbox.acknowledge(3);
+    for (let i = 0; i < 4; i++) expect(before).not.toContain(send(outbox, 200_000).buffer);
+  });
+
+  it('is 4 MiB at most that waits to be used again', () => {
+    const outbox = new Outbox(WIDE);
+    const before = Array.from({ length: 9 }, () => send(outbox, MIB - 1_000).buffer);
+    outbox.acknowledge(8);
+    const after = Array.from({ length: 9 }, () => send(outbox, MIB - 1_000).buffer);
+    expect(after.filter((buffer) => before.includes(buffer))).toHaveLength(4);
+  });
+});
+
 describe('what an outbox holds', () => {
   it('gives numbers from 1, and hands out whole frames once', () => {
     const outbox = new Outbox(WIDE);
