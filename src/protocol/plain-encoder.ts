@@ -192,37 +192,39 @@ function moveOn(bytes: number): void {
 
 /** `depth` is how many containers the value is inside of. The value itself has been counted. False where it is not plain. */
 function write(value: unknown, depth: number): boolean {
-  switch (typeof value) {
-    case 'string':
-      writeString(value);
-      return true;
-    case 'number':
-      writeNumber(value);
-      return true;
-    case 'boolean':
-      reserve(1);
-      target[at++] = value ? 0xc3 : 0xc2;
-      return true;
-    case 'undefined':
-      reserve(3);
-      target[at++] = 0xd4;
-      target[at++] = 0;
-      target[at++] = 0;
-      return true;
-    case 'object': {
-      if (value === null) {
-        reserve(1);
-        target[at++] = 0xc0;
-        return true;
-      }
-      const prototype: unknown = Object.getPrototypeOf(value);
-      if (prototype === Object.prototype || prototype === null) return writeObject(value, depth);
-      if (prototype === Array.prototype) return Array.isArray(value) && writeArray(value, depth);
-      return prototype === Buffer.prototype && Buffer.isBuffer(value) && writeBytes(value);
-    }
-    default:
-      return false;
+  // Not by a switch: for that V8 makes the name of the type, where a comparison only looks at the value.
+  if (typeof value === 'string') {
+    writeString(value);
+    return true;
   }
+  if (typeof value === 'number') {
+    writeNumber(value);
+    return true;
+  }
+  if (typeof value === 'object') return writeNullOrObject(value, depth);
+  if (typeof value === 'boolean') {
+    reserve(1);
+    target[at++] = value ? 0xc3 : 0xc2;
+    return true;
+  }
+  if (value !== undefined) return false;
+  reserve(3);
+  target[at++] = 0xd4;
+  target[at++] = 0;
+  target[at++] = 0;
+  return true;
+}
+
+function writeNullOrObject(value: object | null, depth: number): boolean {
+  if (value === null) {
+    reserve(1);
+    target[at++] = 0xc0;
+    return true;
+  }
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype === Object.prototype || prototype === null) return writeObject(value, depth);
+  if (prototype === Array.prototype) return Array.isArray(value) && writeArray(value, depth);
+  return prototype === Buffer.prototype && Buffer.isBuffer(value) && writeBytes(value);
 }
 
 /** A token, and a length behind it in 2 or 4 bytes; one that has no form of 1 byte. */
