@@ -231,9 +231,9 @@ class DemoRun {
     );
     const remainingMs = startedAt + durationMs - performance.now();
     if (remainingMs > 0) await new Promise((resolve) => this.#timers.push(setTimeout(resolve, remainingMs)));
-    clearInterval(pacing);
-    for (const link of this.#links) this.#pace(link, 1);
+    // The next kill waits for events that are sent only once the kill before it is through.
     await killing;
+    clearInterval(pacing);
     for (const link of this.#links) this.#pace(link, 1);
     await Promise.all(
       this.#workers.map((worker) => {

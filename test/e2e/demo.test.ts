@@ -106,6 +106,13 @@ describe('the demo', () => {
     }
   });
 
+  it('comes to its end where starting a process takes longer than all its traffic was planned to', async () => {
+    const env = slowStart(1_000);
+    const { code, stdout, stderr } = await nyota(['demo', ...SMALL, '--json'], env);
+    expect(code, stderr).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ ok: true, kills: { planned: 2, made: 2 } });
+  });
+
   it('runs in memory and without kills where lmdb is not installed, and says so', async () => {
     const hooks = `export const resolve = (name, context, next) => {
       if (name === 'lmdb') throw Object.assign(new Error('not found'), { code: 'ERR_MODULE_NOT_FOUND' });
@@ -136,6 +143,11 @@ function broken(code: string): { env: Record<string, string> } {
   const index = pathToFileURL(join(MAIN_FILE, '../../index.js')).href;
   const source = `import { Peer } from ${JSON.stringify(index)};\n${code}`;
   return { env: { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(source)}` } };
+}
+
+/** Every process stands still for a while before it does anything. */
+function slowStart(ms: number): { env: Record<string, string> } {
+  return broken(`Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ${ms});`);
 }
 
 /** nyota made to call the listeners of the numbered events in another way. */
