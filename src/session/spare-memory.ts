@@ -1,6 +1,6 @@
 /**
- * The memory of large frames that the other side has acknowledged, for the large frames that come: new memory for each costs more
- * than all else that is done with one (page faults; measured, a ninth of the bytes a second). Pure.
+ * The memory of large frames that the other side has acknowledged, for the large frames that come: new memory for each costs a sixth
+ * of the bytes a second (page faults; docs/performance.md, "What was tried"). Pure.
  *
  * It is an outbox's own: a peer that acknowledges what it has not read would be sent what was put there since, and that may only be
  * what it is sent anyway.
