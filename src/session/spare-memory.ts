@@ -17,10 +17,12 @@ export class SpareMemory {
   /** Takes what is large of segments that are gone. What a connection before the current one may hold is left alone. */
   keep(gone: readonly Segment[], largerThan: number): void {
     for (const { buffer, lent } of gone) {
-      if (lent === true || buffer.length <= largerThan || this.#bytes + buffer.length > MOST_BYTES) continue;
+      if (lent === true || buffer.length <= largerThan) continue;
       this.#memory.push(buffer);
       this.#bytes += buffer.length;
     }
+    // The oldest goes: what is too small for today's messages must not keep others out for ever.
+    while (this.#bytes > MOST_BYTES) this.#bytes -= this.#memory.shift()?.length ?? this.#bytes;
   }
 
   /** What came last: it is likeliest to be in a cache of the processor. */

@@ -43,7 +43,7 @@ function expectWhole({ heard }: Side): void {
   for (const [number, data] of heard) expect(data.equals(Buffer.alloc(data.length, number % 251))).toBe(true);
 }
 
-it(`arrive whole in both directions through ${CUTS} cuts`, async () => {
+it(`large messages arrive whole in both directions through ${CUTS} cuts`, async () => {
   const { client, session, proxy, errors } = await proxyPair();
   let count = 0;
   const onHeard = (): void => {

@@ -105,6 +105,15 @@ describe('the memory of a large payload', () => {
     const after = Array.from({ length: 9 }, () => send(outbox, MIB - 1_000).buffer);
     expect(after.filter((buffer) => before.includes(buffer))).toHaveLength(4);
   });
+
+  it('is that of the latest messages: smaller ones before them do not stand in their way', () => {
+    const outbox = new Outbox(WIDE);
+    for (let i = 0; i < 60; i++) send(outbox, 100_000);
+    const large = [1, 2, 3, 4].map(() => send(outbox, MIB - 1_000).buffer);
+    outbox.acknowledge(63);
+    send(outbox, MIB - 1_000);
+    expect(large).toContain(send(outbox, MIB - 1_000).buffer);
+  });
 });
 
 describe('what an outbox holds', () => {
