@@ -16,7 +16,7 @@ import { runInNewContext } from 'node:vm';
 /** @type {(path: string) => Promise<any>} */
 const built = (path) => import(new URL(`../dist/${path}`, import.meta.url).href);
 const { createClient, createServer } = await built('index.js');
-const { lmdbStore } = await built('stores/lmdb.js');
+const { lmdbStore } = await built('stores/lmdb/index.js');
 setFlagsFromString('--expose-gc');
 /** @type {() => void} */
 const collect = runInNewContext('gc');

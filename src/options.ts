@@ -3,7 +3,7 @@
  * Bad values throw at once, naming the option and what it takes; nothing is corrected silently.
  */
 import { NyotaError, printable } from './errors.js';
-import { MAX_FRAME_BYTES_LIMIT, MIN_DEPTH, MIN_FRAME_BYTES, MIN_VALUES } from './protocol/constants.js';
+import { MAX_FRAME_BYTES_LIMIT, MIN_DEPTH, MIN_FRAME_BYTES, MIN_VALUES } from './wire/constants.js';
 
 /** Options of both sides. Times are milliseconds, sizes are bytes. */
 export interface LimitOptions {

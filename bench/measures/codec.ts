@@ -1,7 +1,7 @@
 /** The payload codec alone, in one process: encode and decode, each with its checks, and the scan; msgpackr next to it. */
 import { Packr } from 'msgpackr';
-import { decodePayload, encodePayload } from '../../src/protocol/payload.js';
-import { scanPayload } from '../../src/protocol/scan.js';
+import { decodePayload, encodePayload } from '../../src/codec/payload.js';
+import { scanPayload } from '../../src/codec/scan.js';
 import { type Contender, type Measure, param, share } from '../measure.js';
 import { EVENT, makeOrder } from '../workload.js';
 

@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createServer, type Session } from '../../src/index.js';
-import { lmdbStore } from '../../src/stores/lmdb.js';
+import { lmdbStore } from '../../src/stores/lmdb/index.js';
 import { type Contender, type Measure, param, share } from '../measure.js';
 import { listen, openSession } from '../nyota.js';
 import type { Address, Stack } from '../stack.js';

@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path';
 import { createClient, createServer } from '../index.js';
-import { lmdbStore } from '../stores/lmdb.js';
+import { lmdbStore } from '../stores/lmdb/index.js';
 import { Ledger } from './demo-ledger.js';
 import type { DemoContract, FromWorker, LinkName, ToWorker } from './demo-messages.js';
 import { LINK_NAMES } from './demo-messages.js';

@@ -8,9 +8,9 @@
 import type { Duplex } from 'node:stream';
 import type { Clock, ClockTimer } from '../clock.js';
 import { NyotaError } from '../errors.js';
-import { PREAMBLE_BYTES } from '../protocol/constants.js';
-import { FrameDecoder } from '../protocol/frame-decoder.js';
-import { encodePreamble, negotiateVersion, parsePreamble } from '../protocol/preamble.js';
+import { PREAMBLE_BYTES } from '../wire/constants.js';
+import { FrameDecoder } from '../wire/frame-decoder.js';
+import { encodePreamble, negotiateVersion, parsePreamble } from '../wire/preamble.js';
 
 /** What a socket must have; `net.Socket` and `tls.TLSSocket` have it, and so has a Duplex in a test. */
 export type SocketLike = Duplex & {

@@ -3,9 +3,9 @@
  */
 import type { Clock } from '../clock.js';
 import { NyotaError } from '../errors.js';
+import type { RequestOptions, Sender } from '../link/sender.js';
+import type { SessionCore } from '../link/session-core.js';
 import type { Limits } from '../options.js';
-import type { RequestOptions, Sender } from '../session/sender.js';
-import type { SessionCore } from '../session/session-core.js';
 import { abortedError, type CallOptions } from './call-options.js';
 import { checkEventName } from './checks.js';
 import { listenerFailed } from './lifecycle-emitter.js';

@@ -3,9 +3,9 @@
  * Touches nothing but its arguments.
  */
 import { NyotaError } from '../errors.js';
-import { FrameType } from '../protocol/constants.js';
-import { encodeFrame } from '../protocol/frame-encoder.js';
-import { type CloseMessage, encodeClose } from '../protocol/messages.js';
+import { FrameType } from '../wire/constants.js';
+import { encodeFrame } from '../wire/frame-encoder.js';
+import { type CloseMessage, encodeClose } from '../wire/messages.js';
 
 /** The frame that tells the other side why a connection ends. */
 export function closeFrame(error: NyotaError): Buffer {

@@ -1,7 +1,7 @@
 /** The events that nyota itself emits, with what their listeners are given. Types only. */
 import type { NyotaError } from '../errors.js';
+import type { Session } from '../server/session.js';
 import type { AnyContract } from './contract.js';
-import type { Session } from './session.js';
 
 /** A refused write to the shared store: what shows now is `current`. */
 export interface StoreConflict {

@@ -4,14 +4,14 @@
  */
 import type { Clock } from '../clock.js';
 import type { NyotaError } from '../errors.js';
+import type { RunningRequest } from '../features/incoming-requests.js';
+import type { Conflict } from '../features/store/replica.js';
+import type { Change } from '../features/store/types.js';
 import { isLifecycleEvent } from '../lifecycle.js';
+import type { SessionCore } from '../link/session-core.js';
 import type { SocketLike } from '../net/connection.js';
 import type { Limits } from '../options.js';
-import type { FrameDecoder } from '../protocol/frame-decoder.js';
-import type { RunningRequest } from '../session/incoming-requests.js';
-import type { SessionCore } from '../session/session-core.js';
-import type { Conflict } from '../sync/replica.js';
-import type { Change } from '../sync/types.js';
+import type { FrameDecoder } from '../wire/frame-decoder.js';
 import { type CallOptions, readCallOptions } from './call-options.js';
 import { Calls, type CallsHost, type OnAck } from './calls.js';
 import { checkEventName, checkListener } from './checks.js';

@@ -3,19 +3,19 @@
  * arrives, and keeps the one timer that wakes it. The peer says what is to be done with events.
  */
 import type { Clock, ClockTimer } from '../clock.js';
+import { decodePayload } from '../codec/payload.js';
 import { NyotaError } from '../errors.js';
+import type { RunningRequest } from '../features/incoming-requests.js';
+import type { Conflict } from '../features/store/replica.js';
+import type { Change } from '../features/store/types.js';
+import type { SessionActions } from '../link/session-actions.js';
+import { type Role, SessionCore } from '../link/session-core.js';
 import type { Connection, ConnectionReader } from '../net/connection.js';
 import type { Limits } from '../options.js';
-import { FrameType } from '../protocol/constants.js';
-import type { FrameDecoder } from '../protocol/frame-decoder.js';
-import { parseClose, type WireLimits } from '../protocol/messages.js';
-import { decodePayload } from '../protocol/payload.js';
-import type { RunningRequest } from '../session/incoming-requests.js';
-import type { SessionActions } from '../session/session-actions.js';
-import { type Role, SessionCore } from '../session/session-core.js';
 import type { Awaitable, CoreImage, SessionBatch } from '../stores/session-store.js';
-import type { Conflict } from '../sync/replica.js';
-import type { Change } from '../sync/types.js';
+import { FrameType } from '../wire/constants.js';
+import type { FrameDecoder } from '../wire/frame-decoder.js';
+import { parseClose, type WireLimits } from '../wire/messages.js';
 import { type Planned, planFlush } from './flush-queue.js';
 import { isThenable } from './is-thenable.js';
 import { closeError, closeFrame } from './last-words.js';

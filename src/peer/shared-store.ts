@@ -2,13 +2,14 @@
  * The shared store as its users see it: values in and out, encoded at the border, so that nothing handed in or
  * out can be changed behind the store's back.
  */
+
+import { decodePayload } from '../codec/payload.js';
 import { NyotaError } from '../errors.js';
+import { compilePattern } from '../features/store/pattern.js';
+import { type CompareAndSetResult, encodeValue } from '../features/store/store-endpoint.js';
+import { type Change, checkKey, type DeleteOp, SESSION_ID_KEY, type SetOp } from '../features/store/types.js';
+import type { SessionCore } from '../link/session-core.js';
 import { describeValue, invalidOption, refuseUnknown } from '../options.js';
-import { decodePayload } from '../protocol/payload.js';
-import type { SessionCore } from '../session/session-core.js';
-import { type CompareAndSetResult, encodeValue } from '../session/store-endpoint.js';
-import { compilePattern } from '../sync/pattern.js';
-import { type Change, checkKey, type DeleteOp, SESSION_ID_KEY, type SetOp } from '../sync/types.js';
 import type { Names } from './contract.js';
 import { listenerFailed } from './lifecycle-emitter.js';
 

@@ -1,5 +1,5 @@
 /** What peers and servers tell about themselves. All of it is counted, nothing estimated. */
-import type { SessionCore } from '../session/session-core.js';
+import type { SessionCore } from '../link/session-core.js';
 
 export interface PeerStats {
   /** Messages accepted for sending: events, requests, replies, store writes. */

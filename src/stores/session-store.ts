@@ -9,7 +9,7 @@
  * `NYOTA_TAKEN_OVER` for a fence that is not the current one, `NYOTA_STORE_FAILED` for everything else.
  */
 import type { ErrorCode } from '../errors.js';
-import type { CoreBatch, CoreImage } from '../session/persisted.js';
+import type { CoreBatch, CoreImage } from '../link/persisted.js';
 
 export type {
   CoreBatch,
@@ -18,7 +18,7 @@ export type {
   Range,
   StoredEntry,
   StoredFrame,
-} from '../session/persisted.js';
+} from '../link/persisted.js';
 
 export type Awaitable<T> = T | PromiseLike<T>;
 

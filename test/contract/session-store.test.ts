@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'vitest';
-import { lmdbStore } from '../../src/stores/lmdb.js';
-import { MemoryStore } from '../../src/stores/memory-store.js';
+import { lmdbStore } from '../../src/stores/lmdb/index.js';
+import { MemoryStore } from '../../src/stores/memory.js';
 import { type SessionStorePlace, sessionStoreContract } from '../../src/testing/session-store-contract.js';
 
 function inMemory(): SessionStorePlace {

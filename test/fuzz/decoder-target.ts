@@ -4,15 +4,15 @@
  * same frames, and nothing is kept but what has arrived.
  */
 import { isDeepStrictEqual } from 'node:util';
+import { decodePayload, encodePayload } from '../../src/codec/payload.js';
+import { readPayload } from '../../src/codec/payload-reader.js';
+import { scanPayload } from '../../src/codec/scan.js';
 import { NyotaError } from '../../src/errors.js';
-import { FrameType } from '../../src/protocol/constants.js';
-import { FrameDecoder } from '../../src/protocol/frame-decoder.js';
-import * as messages from '../../src/protocol/messages.js';
-import { decodePayload, encodePayload } from '../../src/protocol/payload.js';
-import { readPayload } from '../../src/protocol/payload-reader.js';
-import { parsePreamble } from '../../src/protocol/preamble.js';
-import { scanPayload } from '../../src/protocol/scan.js';
-import { parseStoreFrame } from '../../src/session/store-frames.js';
+import { parseStoreFrame } from '../../src/features/store/store-frames.js';
+import { FrameType } from '../../src/wire/constants.js';
+import { FrameDecoder } from '../../src/wire/frame-decoder.js';
+import * as messages from '../../src/wire/messages.js';
+import { parsePreamble } from '../../src/wire/preamble.js';
 import type { Random } from '../simulation/random.js';
 import { LIMITS } from './inputs.js';
 

@@ -1,5 +1,5 @@
 /** Seeded mutations of bytes: what a fuzzer does to an input that means something. */
-import { HEADER_BYTES, LENGTH_BYTES } from '../../src/protocol/constants.js';
+import { HEADER_BYTES, LENGTH_BYTES } from '../../src/wire/constants.js';
 import type { Random } from '../simulation/random.js';
 
 /** Bytes at the borders of msgpack's formats, of lengths, and of nyota's own types. */

@@ -3,12 +3,13 @@
  * say whatever the fuzzer made of a valid conversation. Nothing but NyotaErrors, nothing held that grows, and the honest
  * client never notices.
  */
+
+import type { Client } from '../../src/client/client.js';
+import { createClient } from '../../src/client/create-client.js';
 import type { NyotaError } from '../../src/errors.js';
-import type { Client } from '../../src/peer/client.js';
-import { createClient } from '../../src/peer/create-client.js';
-import { createServer, type Server } from '../../src/peer/server.js';
-import type { ServerOptions } from '../../src/peer/server-options.js';
-import { encodePreamble } from '../../src/protocol/preamble.js';
+import { createServer, type Server } from '../../src/server/server.js';
+import type { ServerOptions } from '../../src/server/server-options.js';
+import { encodePreamble } from '../../src/wire/preamble.js';
 import type { Random } from '../simulation/random.js';
 import { Schedule } from '../simulation/schedule.js';
 import type { SimSocket } from '../simulation/sim-link.js';

@@ -3,18 +3,18 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { Unpackr } from 'msgpackr';
 import { describe, expect, it } from 'vitest';
-import { NyotaError } from '../../src/errors.js';
-import * as messages from '../../src/protocol/messages.js';
 import {
   decodePayload,
   encodePayload,
   encodePlain,
   encodePrepared,
   prepare,
-} from '../../src/protocol/payload.js';
-import { encodePlainInto } from '../../src/protocol/plain-encoder.js';
-import { parsePreamble } from '../../src/protocol/preamble.js';
-import { scanPayload } from '../../src/protocol/scan.js';
+} from '../../src/codec/payload.js';
+import { encodePlainInto } from '../../src/codec/plain-encoder.js';
+import { scanPayload } from '../../src/codec/scan.js';
+import { NyotaError } from '../../src/errors.js';
+import * as messages from '../../src/wire/messages.js';
+import { parsePreamble } from '../../src/wire/preamble.js';
 
 const LIMITS = { maxDepth: 64, maxValues: 65_536 };
 

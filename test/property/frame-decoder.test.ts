@@ -2,8 +2,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { NyotaError } from '../../src/errors.js';
-import { FrameDecoder } from '../../src/protocol/frame-decoder.js';
-import { encodeFrame } from '../../src/protocol/frame-encoder.js';
+import { FrameDecoder } from '../../src/wire/frame-decoder.js';
+import { encodeFrame } from '../../src/wire/frame-encoder.js';
 
 const bytes = fc.uint8Array({ maxLength: 300 });
 

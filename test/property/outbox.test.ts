@@ -4,10 +4,10 @@
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { FrameType } from '../../src/protocol/constants.js';
-import { encodeFrame } from '../../src/protocol/frame-encoder.js';
-import { encodePrepared } from '../../src/protocol/payload.js';
-import { Outbox } from '../../src/session/outbox.js';
+import { encodePrepared } from '../../src/codec/payload.js';
+import { Outbox } from '../../src/link/outbox.js';
+import { FrameType } from '../../src/wire/constants.js';
+import { encodeFrame } from '../../src/wire/frame-encoder.js';
 
 type Step =
   | { do: 'append'; bytes: number }

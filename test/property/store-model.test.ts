@@ -6,10 +6,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { NyotaError } from '../../src/errors.js';
-import { type Conflict, type OpResult, Replica } from '../../src/sync/replica.js';
-import { Sequencer } from '../../src/sync/sequencer.js';
-import type { Change, StoreEntry, StoreLimits, WriteOp } from '../../src/sync/types.js';
-import { KEYS, type Step, step, type Write } from '../unit/sync/store-steps.js';
+import { type Conflict, type OpResult, Replica } from '../../src/features/store/replica.js';
+import { Sequencer } from '../../src/features/store/sequencer.js';
+import type { Change, StoreEntry, StoreLimits, WriteOp } from '../../src/features/store/types.js';
+import { KEYS, type Step, step, type Write } from '../unit/features/store/store-steps.js';
 
 // Tight at the server, so that it refuses; wide at the client, so that it lets everything through.
 const SERVER_LIMITS: StoreLimits = { maxKeyBytes: 9, maxValueBytes: 12, maxKeys: 3, maxStoreBytes: 26 };

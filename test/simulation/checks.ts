@@ -2,7 +2,7 @@
  * The invariants that are looked at from outside (DESIGN.md, section 6): after every event, at rest, and at the end. Those
  * of single messages are in books.ts.
  */
-import type { Server } from '../../src/peer/server.js';
+import type { Server } from '../../src/server/server.js';
 import type { SimClientNode } from './sim-client.js';
 import { type Context, coreOf } from './sim-context.js';
 import type { SimSocket } from './sim-link.js';

@@ -2,23 +2,24 @@
  * The product with one of its rules broken, by patching classes while a test runs: nothing in src knows of it. Each must be
  * caught by the simulation; one that is not shows an invariant that is missing.
  */
+
+import { ClientIdentity } from '../../src/client/client-identity.js';
+import { ReplicaEndpoint } from '../../src/features/store/replica-endpoint.js';
+import { SequencerEndpoint } from '../../src/features/store/sequencer-endpoint.js';
+import { Deliveries } from '../../src/link/deliveries.js';
+import { Dispatcher } from '../../src/link/dispatcher.js';
+import { Heartbeat } from '../../src/link/heartbeat.js';
+import { Inbox } from '../../src/link/inbox.js';
+import { Journal } from '../../src/link/journal.js';
+import { Outbox } from '../../src/link/outbox.js';
+import { Sender } from '../../src/link/sender.js';
+import { SessionCore } from '../../src/link/session-core.js';
 import { Connection } from '../../src/net/connection.js';
-import { ClientIdentity } from '../../src/peer/client-identity.js';
 import { Runtime } from '../../src/peer/runtime.js';
-import { Session } from '../../src/peer/session.js';
-import { FrameType, LENGTH_BYTES } from '../../src/protocol/constants.js';
-import { Deliveries } from '../../src/session/deliveries.js';
-import { Dispatcher } from '../../src/session/dispatcher.js';
-import { Heartbeat } from '../../src/session/heartbeat.js';
-import { Inbox } from '../../src/session/inbox.js';
-import { Journal } from '../../src/session/journal.js';
-import { Outbox } from '../../src/session/outbox.js';
-import { ReplicaEndpoint } from '../../src/session/replica-endpoint.js';
-import { Sender } from '../../src/session/sender.js';
-import { SequencerEndpoint } from '../../src/session/sequencer-endpoint.js';
-import { SessionCore } from '../../src/session/session-core.js';
-import { MemoryStore } from '../../src/stores/memory-store.js';
+import { Session } from '../../src/server/session.js';
+import { MemoryStore } from '../../src/stores/memory.js';
 import type { SessionBatch } from '../../src/stores/session-store.js';
+import { FrameType, LENGTH_BYTES } from '../../src/wire/constants.js';
 import type { World } from './plan.js';
 import { SimProcess } from './sim-process.js';
 

@@ -1,11 +1,12 @@
 /** A simulated client: the real `Client` in a process that may die, stand still, and start again, with a store or without. */
+
+import type { Client } from '../../src/client/client.js';
+import type { ClientOptions } from '../../src/client/client-options.js';
+import { createClient } from '../../src/client/create-client.js';
+import { decodePayload } from '../../src/codec/payload.js';
 import type { NyotaError } from '../../src/errors.js';
-import type { Client } from '../../src/peer/client.js';
-import type { ClientOptions } from '../../src/peer/client-options.js';
-import { createClient } from '../../src/peer/create-client.js';
-import { FrameType, LENGTH_BYTES, SEQUENCED_HEADER_BYTES } from '../../src/protocol/constants.js';
-import { decodePayload } from '../../src/protocol/payload.js';
-import { sessionId } from '../../src/session/credentials.js';
+import { sessionId } from '../../src/link/credentials.js';
+import { FrameType, LENGTH_BYTES, SEQUENCED_HEADER_BYTES } from '../../src/wire/constants.js';
 import type { Line, Sent } from './books.js';
 import { limitsOf } from './limits.js';
 import type { CrashMode } from './plan.js';

@@ -3,7 +3,7 @@
  * operations take time, happen in order, and never answer a process that has died. What was asked and not done when the
  * process died is not done.
  */
-import { MemoryStore } from '../../src/stores/memory-store.js';
+import { MemoryStore } from '../../src/stores/memory.js';
 import type {
   Awaitable,
   InboundState,

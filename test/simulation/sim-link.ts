@@ -4,7 +4,7 @@
  * written: who writes over them is found out.
  */
 import { EventEmitter } from 'node:events';
-import { Flag, LENGTH_BYTES } from '../../src/protocol/constants.js';
+import { Flag, LENGTH_BYTES } from '../../src/wire/constants.js';
 import type { Random } from './random.js';
 import type { Entry, Schedule } from './schedule.js';
 import type { SimProcess } from './sim-process.js';

@@ -1,8 +1,8 @@
 /**
  * What both sides of a simulated session do: listen, handle, send, ask, write to the store; and tell the books of it.
  */
-import type { Client } from '../../src/peer/client.js';
-import type { Session } from '../../src/peer/session.js';
+import type { Client } from '../../src/client/client.js';
+import type { Session } from '../../src/server/session.js';
 import type { Line, Sent } from './books.js';
 import type { Listening, Side, Step } from './plan.js';
 import { type Context, coreOf, ON_PURPOSE } from './sim-context.js';

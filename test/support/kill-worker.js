@@ -9,8 +9,8 @@ import { KillTraffic } from './kill-traffic.js';
 const dist = process.env.NYOTA_KILL_DIST ?? '';
 /** @type {typeof import('../../src/index.js')} */
 const { createClient, createServer } = await import(`${dist}index.js`);
-/** @type {typeof import('../../src/stores/lmdb.js')} */
-const { lmdbStore } = await import(`${dist}stores/lmdb.js`);
+/** @type {typeof import('../../src/stores/lmdb/index.js')} */
+const { lmdbStore } = await import(`${dist}stores/lmdb/index.js`);
 /** @type {typeof import('../../src/testing/seeded-random.js')} */
 const { seededRandom } = await import(`${dist}testing/seeded-random.js`);
 

@@ -5,10 +5,12 @@
  */
 import { randomBytes } from 'node:crypto';
 import net from 'node:net';
-import { FrameType, LENGTH_BYTES, PREAMBLE_BYTES } from '../../src/protocol/constants.js';
-import { FrameDecoder } from '../../src/protocol/frame-decoder.js';
-import { encodeFrame, type FrameFields } from '../../src/protocol/frame-encoder.js';
-import { encodeFields, type WireLimits } from '../../src/protocol/message-fields.js';
+import { decodePayload } from '../../src/codec/payload.js';
+import { sessionId } from '../../src/link/credentials.js';
+import { FrameType, LENGTH_BYTES, PREAMBLE_BYTES } from '../../src/wire/constants.js';
+import { FrameDecoder } from '../../src/wire/frame-decoder.js';
+import { encodeFrame, type FrameFields } from '../../src/wire/frame-encoder.js';
+import { encodeFields, type WireLimits } from '../../src/wire/message-fields.js';
 import {
   type CloseMessage,
   encodeReject,
@@ -19,10 +21,8 @@ import {
   parseWelcome,
   type RejectMessage,
   type WelcomeMessage,
-} from '../../src/protocol/messages.js';
-import { decodePayload } from '../../src/protocol/payload.js';
-import { encodePreamble } from '../../src/protocol/preamble.js';
-import { sessionId } from '../../src/session/credentials.js';
+} from '../../src/wire/messages.js';
+import { encodePreamble } from '../../src/wire/preamble.js';
 
 /** How long a test waits for anything before it says what did not come. */
 export const DEADLINE_MS = 3_000;

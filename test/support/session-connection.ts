@@ -2,9 +2,9 @@
 import type { Duplex } from 'node:stream';
 import type { NyotaError } from '../../src/errors.js';
 import { Connection, type ConnectionReader } from '../../src/net/connection.js';
-import type { FrameDecoder } from '../../src/protocol/frame-decoder.js';
-import { encodePreamble } from '../../src/protocol/preamble.js';
 import { createFakeClock, createLink, type FakeClock, type MemorySocket } from '../../src/testing/index.js';
+import type { FrameDecoder } from '../../src/wire/frame-decoder.js';
+import { encodePreamble } from '../../src/wire/preamble.js';
 
 export interface Recorder extends ConnectionReader {
   /** Type and body length of each frame. */

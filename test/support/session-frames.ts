@@ -1,13 +1,14 @@
 /** A scripted other side for one SessionSide: frames made by hand, fed as one chunk, and what is written back. */
+
+import { decodePayload } from '../../src/codec/payload.js';
 import type { NyotaError } from '../../src/errors.js';
+import { announced } from '../../src/link/agreement.js';
+import type { Role } from '../../src/link/session-core.js';
 import type { LimitOptions } from '../../src/options.js';
-import { Flag, FrameType } from '../../src/protocol/constants.js';
-import { FrameDecoder } from '../../src/protocol/frame-decoder.js';
-import { encodeFrame } from '../../src/protocol/frame-encoder.js';
-import { encodeFields, type WireLimits } from '../../src/protocol/message-fields.js';
-import { decodePayload } from '../../src/protocol/payload.js';
-import { announced } from '../../src/session/agreement.js';
-import type { Role } from '../../src/session/session-core.js';
+import { Flag, FrameType } from '../../src/wire/constants.js';
+import { FrameDecoder } from '../../src/wire/frame-decoder.js';
+import { encodeFrame } from '../../src/wire/frame-encoder.js';
+import { encodeFields, type WireLimits } from '../../src/wire/message-fields.js';
 import { SessionSide } from './session-side.js';
 
 export const event = (seq: number, name: string, args: unknown[] = [], ackNow = false): Buffer =>

@@ -2,7 +2,7 @@
  * One direction of a connection in memory: bytes on their way to a reader, and the reader's decoder. Bytes are not
  * copied before they are read, as a socket does not copy them: who writes over them is found out.
  */
-import { FrameDecoder } from '../../src/protocol/frame-decoder.js';
+import { FrameDecoder } from '../../src/wire/frame-decoder.js';
 
 export class SessionLane {
   readonly decoder: FrameDecoder;

@@ -6,16 +6,17 @@
  *
  * Nothing happens by itself: bytes move with `deliver` and `settle`, time with `advance`.
  */
+
+import { decodePayload } from '../../src/codec/payload.js';
 import { NyotaError } from '../../src/errors.js';
+import { announced } from '../../src/link/agreement.js';
+import { SECRET_BYTES } from '../../src/link/credentials.js';
+import type { Carried } from '../../src/link/sender.js';
+import type { Role } from '../../src/link/session-core.js';
 import type { LimitOptions } from '../../src/options.js';
-import { FrameType } from '../../src/protocol/constants.js';
-import { encodeFrame } from '../../src/protocol/frame-encoder.js';
-import { encodeOpen, encodeWelcome, parseOpen, parseWelcome } from '../../src/protocol/messages.js';
-import { decodePayload } from '../../src/protocol/payload.js';
-import { announced } from '../../src/session/agreement.js';
-import { SECRET_BYTES } from '../../src/session/credentials.js';
-import type { Carried } from '../../src/session/sender.js';
-import type { Role } from '../../src/session/session-core.js';
+import { FrameType } from '../../src/wire/constants.js';
+import { encodeFrame } from '../../src/wire/frame-encoder.js';
+import { encodeOpen, encodeWelcome, parseOpen, parseWelcome } from '../../src/wire/messages.js';
 import { SessionLane } from './session-lane.js';
 import { microtasks, SessionSide, type SideWorld } from './session-side.js';
 

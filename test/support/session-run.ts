@@ -4,7 +4,7 @@
  */
 import fc from 'fast-check';
 import { NyotaError } from '../../src/errors.js';
-import type { Role } from '../../src/session/session-core.js';
+import type { Role } from '../../src/link/session-core.js';
 import type { SessionPair } from './session-pair.js';
 import { type Done, microtasks, type SessionSide, type Settleable, settleable } from './session-side.js';
 

@@ -2,14 +2,15 @@
  * One side of a session without sockets or timers: a SessionCore, what it asked for, and a user whose listeners and
  * handlers a test steers. May import src/session, src/protocol and src/options; opens nothing.
  */
+
+import { decodePayload, encodePayload } from '../../src/codec/payload.js';
 import type { NyotaError } from '../../src/errors.js';
+import type { RunningRequest } from '../../src/features/incoming-requests.js';
+import type { Conflict } from '../../src/features/store/replica.js';
+import type { Change } from '../../src/features/store/types.js';
+import type { SessionActions } from '../../src/link/session-actions.js';
+import { type Role, SessionCore } from '../../src/link/session-core.js';
 import { type LimitOptions, readLimits } from '../../src/options.js';
-import { decodePayload, encodePayload } from '../../src/protocol/payload.js';
-import type { RunningRequest } from '../../src/session/incoming-requests.js';
-import type { SessionActions } from '../../src/session/session-actions.js';
-import { type Role, SessionCore } from '../../src/session/session-core.js';
-import type { Conflict } from '../../src/sync/replica.js';
-import type { Change } from '../../src/sync/types.js';
 
 export type Done = (ok: boolean, value: unknown) => void;
 export type Handler = (args: unknown[], request: RunningRequest, done: Done) => void;

@@ -61,7 +61,7 @@ export class StoreProcesses {
   start(source: string, { within, uid, bare = false }: RunOptions = {}): ChildProcess {
     const folder = bare ? this.#bare : join(this.#build.folder, 'nyota');
     const dist = (file: string): string => JSON.stringify(pathToFileURL(join(folder, 'dist', file)).href);
-    const imports = [`import { lmdbStore } from ${dist('stores/lmdb.js')};`];
+    const imports = [`import { lmdbStore } from ${dist('stores/lmdb/index.js')};`];
     if (!bare) imports.push(`import * as nyota from ${dist('index.js')};`);
     const program = join(folder, `program-${++this.#programs}.mjs`);
     writeFileSync(program, [...imports, HEAD, source].join('\n'), { mode: 0o644 });

@@ -19,7 +19,7 @@ import {
   type Session,
   type SessionStore,
 } from '../../../src/index.js';
-import { lmdbStore } from '../../../src/stores/lmdb.js';
+import { lmdbStore } from '../../../src/stores/lmdb/index.js';
 import { FAST, portOf } from '../../support/delivery-pair.js';
 import { eventually, once, turns } from '../../support/delivery-wait.js';
 

@@ -7,8 +7,8 @@ import net from 'node:net';
 import { generate } from 'selfsigned';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type Client, type ClientOptions, createClient, type NyotaError } from '../../../src/index.js';
-import { encodePreamble } from '../../../src/protocol/preamble.js';
 import { createFakeClock } from '../../../src/testing/index.js';
+import { encodePreamble } from '../../../src/wire/preamble.js';
 import { Arena, type ArenaOptions } from '../../support/hostile-arena.js';
 import { open, type RawPeer } from '../../support/raw-peer.js';
 

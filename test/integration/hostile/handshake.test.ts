@@ -2,9 +2,9 @@
  * Handshakes that break off, dawdle, crowd or lie: each is refused with its code and leaves nothing behind.
  */
 import { afterEach, describe, expect, it } from 'vitest';
-import { FrameType } from '../../../src/protocol/constants.js';
-import { encodePreamble } from '../../../src/protocol/preamble.js';
 import { createFakeClock } from '../../../src/testing/index.js';
+import { FrameType } from '../../../src/wire/constants.js';
+import { encodePreamble } from '../../../src/wire/preamble.js';
 import { Arena, type ArenaOptions } from '../../support/hostile-arena.js';
 import { body, event, frame, LIMITS, lengthOnly, open, type RawPeer } from '../../support/raw-peer.js';
 

@@ -2,8 +2,8 @@
  * Peers that stop in the middle: of a frame, of reading, of living. Found by a deadline, told by a code.
  */
 import { afterEach, describe, expect, it } from 'vitest';
-import { FrameType } from '../../../src/protocol/constants.js';
 import { createFakeClock } from '../../../src/testing/index.js';
+import { FrameType } from '../../../src/wire/constants.js';
 import { Arena, Patient } from '../../support/hostile-arena.js';
 import { ack, body, event, frame, RawServer } from '../../support/raw-peer.js';
 

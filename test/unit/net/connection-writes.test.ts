@@ -4,10 +4,10 @@ import net from 'node:net';
 import { Duplex } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import { Connection } from '../../../src/net/connection.js';
-import { FrameType } from '../../../src/protocol/constants.js';
-import { encodeFrame } from '../../../src/protocol/frame-encoder.js';
-import { encodePreamble } from '../../../src/protocol/preamble.js';
 import { createFakeClock } from '../../../src/testing/index.js';
+import { FrameType } from '../../../src/wire/constants.js';
+import { encodeFrame } from '../../../src/wire/frame-encoder.js';
+import { encodePreamble } from '../../../src/wire/preamble.js';
 import { collect, recorder, turns, wire } from '../../support/session-connection.js';
 
 const KIB = 1024;

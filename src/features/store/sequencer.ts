@@ -1,0 +1,172 @@
+/**
+ * The server's side of a shared store: decides every write and gives each accepted one the next revision.
+ * Pure: the clock is handed in, and what it decides is sent by the caller.
+ *
+ * The client works out its writes' revisions by counting (KV_RESULT: consecutive, ending in `revision`). So a
+ * result that stands for several writes must end where a revision was used for anything else: a local
+ * write, an expiry.
+ */
+
+import { NyotaError, printable } from '../../errors.js';
+import { Entries } from './entries.js';
+import type { Change, CompareAndSetOp, DeleteOp, SetOp, StoreEntry, StoreLimits, WriteOp } from './types.js';
+import { checkKeyCount, checkOp, DEFAULT_STORE_LIMITS } from './types.js';
+
+/** What became of a client's write. `current` is the entry that stands instead of a refused one. */
+export type ApplyResult =
+  | { accepted: true; change: Change }
+  | { accepted: false; error: NyotaError; current: StoreEntry | undefined };
+
+export class Sequencer {
+  readonly #now: () => number;
+  readonly #limits: StoreLimits;
+  readonly #entries = new Entries();
+  #revision = 0;
+
+  /** @param now milliseconds, of any clock that doesn't go back */
+  constructor(now: () => number, limits: StoreLimits = DEFAULT_STORE_LIMITS) {
+    this.#now = now;
+    this.#limits = limits;
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** Bytes of all keys (UTF-8) and values. */
+  get bytes(): number {
+    return this.#entries.bytes;
+  }
+
+  /** The last revision that was used; 0 before the first write. */
+  get revision(): number {
+    return this.#revision;
+  }
+
+  /** An entry is there until `expire` takes it, so that each side sees it go with its own revision. */
+  get(key: string): StoreEntry | undefined {
+    return this.#entries.get(key);
+  }
+
+  has(key: string): boolean {
+    return this.#entries.has(key);
+  }
+
+  /** In the order in which they were first set; live, as a Map's. */
+  keys(): IterableIterator<string> {
+    return this.#entries.keys();
+  }
+
+  /**
+   * A write of the server's own. The value's bytes are the store's own from here on. Uses a revision also where it deletes what isn't there.
+   * @returns undefined for a compare-and-set whose expectation doesn't hold: no revision was used
+   * @throws NyotaError `NYOTA_STORE_LIMIT`, `NYOTA_INVALID_ARGUMENT`, `NYOTA_READ_ONLY_KEY`
+   */
+  write(op: SetOp | DeleteOp): Change;
+  write(op: WriteOp): Change | undefined;
+  write(op: WriteOp): Change | undefined {
+    checkOp(op, this.#limits);
+    const old = this.#entries.get(op.key);
+    if (op.kind === 'compare-and-set' && !isExpected(op, old)) return undefined;
+    this.#checkRoom(op, old);
+    return this.#commit(op, old);
+  }
+
+  /**
+   * Throws what would make any of these writes of the server's own fail, were they made one after the other.
+   * @throws NyotaError as `write`
+   */
+  checkAll(ops: readonly WriteOp[]): void {
+    let keys = this.#entries.size;
+    for (const op of ops) {
+      checkOp(op, this.#limits);
+      const old = this.#entries.get(op.key);
+      this.#checkRoom(op, old);
+      if (op.kind !== 'delete' && old === undefined) checkKeyCount(op.key, keys++, this.#limits);
+    }
+  }
+
+  /** A client's write, its bytes the store's own from here on. What is wrong with it is its refusal, never a throw; a refused write uses no revision. */
+  apply(op: WriteOp): ApplyResult {
+    const old = this.#entries.get(op.key);
+    try {
+      checkOp(op, this.#limits);
+      if (op.kind === 'compare-and-set' && !isExpected(op, old)) throw conflict(op, old);
+      this.#checkRoom(op, old);
+    } catch (error) {
+      if (!(error instanceof NyotaError)) throw error;
+      return { accepted: false, error, current: old };
+    }
+    return { accepted: true, change: this.#commit(op, old) };
+  }
+
+  /** Takes over what a process before this one has kept. `expiresAt` in the time of `now()`. */
+  restore(
+    entries: Iterable<{
+      key: string;
+      bytes: Buffer | undefined;
+      revision: number;
+      expiresAt: number | undefined;
+    }>,
+    revision: number,
+  ): void {
+    for (const { key, bytes, revision: own, expiresAt } of entries) {
+      if (bytes !== undefined) this.#entries.set(key, { bytes, revision: own }, expiresAt);
+    }
+    this.#revision = revision;
+  }
+
+  /** When `expire` has something to do, in the time of `now()`; Infinity if never. */
+  nextExpiry(): number {
+    return this.#entries.nextExpiry();
+  }
+
+  /** Deletes what has expired by `now`, the earliest first, each with a revision of its own. */
+  expire(now: number): Change[] {
+    const changes: Change[] = [];
+    for (let key = this.#entries.expired(now); key !== undefined; key = this.#entries.expired(now)) {
+      changes.push(this.#commit({ kind: 'delete', key }, this.#entries.get(key)));
+    }
+    return changes;
+  }
+
+  /** A delete always fits: it is the way out of a full store. */
+  #checkRoom(op: WriteOp, old: StoreEntry | undefined): void {
+    if (op.kind === 'delete' || op.bytes === undefined) return;
+    if (old === undefined) checkKeyCount(op.key, this.#entries.size, this.#limits);
+    const after = this.#entries.bytesWith(op.key, op.bytes.length, old);
+    if (after > this.#limits.maxStoreBytes) {
+      throw new NyotaError(
+        'NYOTA_STORE_LIMIT',
+        `no room for the store key "${printable(op.key)}" with a value of ${op.bytes.length} bytes: ` +
+          `the store would have ${after} bytes, the limit is ${this.#limits.maxStoreBytes} (maxStoreBytes)`,
+      );
+    }
+  }
+
+  #commit(op: WriteOp, old: StoreEntry | undefined): Change {
+    const revision = ++this.#revision;
+    const { key } = op;
+    if (op.kind === 'delete' || op.bytes === undefined) {
+      this.#entries.delete(key);
+      return { key, bytes: undefined, revision };
+    }
+    const { bytes, ttlMs } = op;
+    const expiresAt = ttlMs === undefined ? undefined : this.#now() + ttlMs;
+    this.#entries.set(key, { bytes, revision }, expiresAt, old);
+    return { key, bytes, revision };
+  }
+}
+
+function isExpected(op: CompareAndSetOp, old: StoreEntry | undefined): boolean {
+  return (old?.revision ?? 0) === op.expectedRevision;
+}
+
+function conflict(op: CompareAndSetOp, old: StoreEntry | undefined): NyotaError {
+  const found = old === undefined ? 'not there' : `at revision ${old.revision}`;
+  const expected = op.expectedRevision === 0 ? 'not there' : `at revision ${op.expectedRevision}`;
+  return new NyotaError(
+    'NYOTA_STORE_CONFLICT',
+    `the store key "${printable(op.key)}" is ${found}, the write expected it ${expected}`,
+  );
+}

@@ -1,0 +1,397 @@
+/**
+ * The outbox of one direction of a session: every sequenced frame that the other side has not
+ * acknowledged, as the bytes that go on the wire, and one cursor. Pure: knows no socket and no clock.
+ *
+ * Replay and live sends go the same way (DESIGN.md, rule 1): a new connection rewinds the cursor, and
+ * `take` hands out bytes from there on. A second path lost messages in MQTT.js and in SignalR.
+ *
+ *   first                     cursor                          next
+ *     v                         v                               v
+ *     [ frame ][ frame ][ frame ][ frame ][ frame ]  …  (append)
+ *     `---- sent, not acked ----´`---- not sent ---´
+ *
+ * Frames lie one after the other in segments, so that what one tick sends leaves as one piece, and so
+ * that nothing retained pins a pool that belongs to somebody else. Frame boundaries are read from the
+ * length prefixes; there is no object for each frame.
+ */
+
+import { claimMemory } from '../codec/plain-encoder.js';
+import type { PayloadLimits } from '../codec/scan.js';
+import { FrameType, SEQUENCED_HEADER_BYTES } from '../wire/constants.js';
+import { writeSequencedHeader } from '../wire/frame-encoder.js';
+import { type OutboxLimits, OutboxRoom } from './outbox-room.js';
+import type { StoredFrame } from './persisted.js';
+import {
+  type Body,
+  bytesOf,
+  countFrames,
+  encodeBehind,
+  findFrame,
+  frameSize,
+  type Segment,
+  visitFrames,
+} from './segments.js';
+import { SpareMemory } from './spare-memory.js';
+import { Uncommitted } from './uncommitted.js';
+
+/** Small: an idle session that has ever sent something keeps one of it. */
+const FIRST_SEGMENT_BYTES = 256;
+const MAX_SEGMENT_BYTES = 64 * 1024;
+/** A segment of up to this size is kept when all is acknowledged: request and reply in turn would allocate one each. */
+const KEPT_SEGMENT_BYTES = 4 * 1024;
+
+export class Outbox {
+  readonly #room: OutboxRoom;
+  /** Oldest first. */
+  readonly #segments: Segment[] = [];
+  #cursorSegment = 0;
+  #cursorOffset = 0;
+  #nextSegmentBytes = FIRST_SEGMENT_BYTES;
+  #bytes = 0;
+  #unsentBytes = 0;
+  #firstSeq = 1;
+  #nextSeq = 1;
+  #cursorSeq = 1;
+  #sentSeq = 0;
+  /** No frame behind it is handed out: with a durable store, what is not committed. */
+  #releasedSeq = Number.POSITIVE_INFINITY;
+  /** While it is shut: what is released behind the door. */
+  #shutAt: number | undefined;
+  readonly #uncommitted = new Uncommitted();
+  /** Made when first needed: most sessions send nothing large. */
+  #spare: SpareMemory | undefined;
+
+  constructor(limits: OutboxLimits) {
+    this.#room = new OutboxRoom(limits);
+  }
+
+  /** Bytes retained: not yet acknowledged, sent or not. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Frames retained. */
+  get frames(): number {
+    return this.#nextSeq - this.#firstSeq;
+  }
+
+  /** Bytes behind the cursor: not handed to the current connection yet. */
+  get unsentBytes(): number {
+    return this.#unsentBytes;
+  }
+
+  /** The highest number ever handed to a connection. */
+  get sentSeq(): number {
+    return this.#sentSeq;
+  }
+
+  /** All numbers up to this one are acknowledged. */
+  get ackedSeq(): number {
+    return this.#firstSeq - 1;
+  }
+
+  /** The highest number given out. */
+  get lastSeq(): number {
+    return this.#nextSeq - 1;
+  }
+
+  /** The highest number that the current connection has been handed. */
+  get cursorSeq(): number {
+    return this.#cursorSeq - 1;
+  }
+
+  /**
+   * Throws `NYOTA_OUTBOX_FULL` where a frame with such a payload would go over a limit. Asked before anything
+   * is changed, so that a refused message leaves nothing behind.
+   */
+  assertRoom(payloadBytes: number): void {
+    this.#room.assert(this.frames, this.#bytes, SEQUENCED_HEADER_BYTES + payloadBytes);
+  }
+
+  /** True once frames that may not be refused have gone over the limits by half: the other side takes nothing. */
+  get overflowing(): boolean {
+    return this.#room.isOver(this.frames, this.#bytes);
+  }
+
+  /** What is in it now came along from a session before, and may be more than the limits: no sign of overflowing. */
+  markStart(): void {
+    this.#room.started(this.frames, this.#bytes);
+  }
+
+  /** Encodes plain data for `append`, called next, which makes a frame of it; see `encodeBehind`. */
+  encode(value: unknown, limits: PayloadLimits): Body | undefined {
+    return encodeBehind(this.#segments, value, limits);
+  }
+
+  /**
+   * Adds a frame and returns its number. The payload is copied, or where it is large its memory taken over, or it is in its place
+   * already. Limits are the caller's business (`assertRoom`): replies and store results must go out even where a user's message
+   * would be refused.
+   */
+  append(type: FrameType, flags: number, payload: Body): number {
+    const seq = this.#nextSeq++;
+    const length = bytesOf(payload);
+    const size = SEQUENCED_HEADER_BYTES + length;
+    const segment = this.#segmentOf(payload, size);
+    writeSequencedHeader(segment.buffer, segment.end, length, type, flags, seq);
+    segment.end += size;
+    this.#bytes += size;
+    this.#unsentBytes += size;
+    if (size > MAX_SEGMENT_BYTES) this.#prepareLarge();
+    return seq;
+  }
+
+  /** The next piece for the connection, whole frames only; undefined when all has been handed out. */
+  take(): Buffer | undefined {
+    let segment = this.#segments[this.#cursorSegment];
+    while (segment !== undefined && this.#cursorOffset === segment.end) {
+      if (this.#cursorSegment === this.#segments.length - 1) return undefined;
+      segment = this.#segments[++this.#cursorSegment];
+      this.#cursorOffset = segment?.start ?? 0;
+    }
+    if (segment === undefined) return undefined;
+    const end = this.#releasedSeq >= this.lastSeq ? segment.end : this.#releasedEnd(segment);
+    if (end === this.#cursorOffset) return undefined;
+    const piece = segment.buffer.subarray(this.#cursorOffset, end);
+    this.#cursorOffset = end;
+    this.#unsentBytes -= piece.length;
+    this.#cursorSeq = this.#unsentBytes === 0 ? this.#nextSeq : this.#cursorSeq + countFrames(piece);
+    if (this.#cursorSeq - 1 > this.#sentSeq) this.#sentSeq = this.#cursorSeq - 1;
+    return piece;
+  }
+
+  /** Forgets all frames up to `seq`. The caller has checked that `seq` was sent. Returns how many were forgotten. */
+  acknowledge(seq: number): number {
+    let left = seq - this.ackedSeq;
+    if (left <= 0) return 0;
+    this.#room.acknowledged(left);
+    const forgotten = left;
+    if (seq === this.lastSeq && this.#unsentBytes === 0) {
+      this.#reset();
+      return forgotten;
+    }
+    let index = 0;
+    for (; left > 0; index++) {
+      const segment = this.#segments[index];
+      if (segment === undefined) break;
+      while (left > 0 && segment.start < segment.end) {
+        const size = frameSize(segment.buffer, segment.start);
+        segment.start += size;
+        this.#bytes -= size;
+        left--;
+      }
+      if (segment.start < segment.end) break;
+    }
+    this.#firstSeq = seq + 1;
+    // Whole segments go at once, so a long queue costs one shift for 64 KiB, not one for each frame.
+    if (index > 0) {
+      const gone = this.#segments.splice(0, index);
+      this.#spare?.keep(gone, MAX_SEGMENT_BYTES);
+      this.#cursorSegment -= index;
+      if (this.#cursorSegment < 0) {
+        this.#cursorSegment = 0;
+        this.#cursorOffset = this.#segments[0]?.start ?? 0;
+      }
+    }
+    return forgotten;
+  }
+
+  /** Moves the cursor so that the frame after `seq` is the next one. For a new connection. */
+  rewind(seq: number): void {
+    this.#room.attached(this.frames, this.#bytes);
+    // The connection before this one may be on its way out with bytes of it yet: nothing is written over them.
+    for (const segment of this.#segments) segment.lent = true;
+    this.#cursorSegment = 0;
+    this.#cursorOffset = this.#segments[0]?.start ?? 0;
+    this.#unsentBytes = this.#bytes;
+    this.#cursorSeq = this.#firstSeq;
+    while (this.#cursorSeq <= seq && this.#cursorSeq < this.#nextSeq) {
+      const segment = this.#segments[this.#cursorSegment];
+      if (segment === undefined) break;
+      if (this.#cursorOffset === segment.end) {
+        this.#cursorSegment++;
+        this.#cursorOffset = this.#segments[this.#cursorSegment]?.start ?? 0;
+        continue;
+      }
+      const size = frameSize(segment.buffer, this.#cursorOffset);
+      this.#cursorOffset += size;
+      this.#unsentBytes -= size;
+      this.#cursorSeq++;
+    }
+  }
+
+  /**
+   * Takes the content out of a frame that no connection has seen; its number goes out as an empty SKIP, so
+   * that the other side finds no gap. False where it has been sent already.
+   */
+  withdraw(seq: number): boolean {
+    if (seq <= this.#sentSeq || seq > this.lastSeq) return false;
+    const found = findFrame(this.#segments, this.#firstSeq, seq);
+    if (found === undefined) return false;
+    const { segment, offset } = found;
+    const size = frameSize(segment.buffer, offset);
+    const freed = size - SEQUENCED_HEADER_BYTES;
+    writeSequencedHeader(segment.buffer, offset, 0, FrameType.SKIP, 0, seq);
+    // Frames behind it in the same segment move up; they are unsent as well, and no connection holds their bytes.
+    segment.buffer.copyWithin(offset + SEQUENCED_HEADER_BYTES, offset + size, segment.end);
+    segment.end -= freed;
+    if (freed > MAX_SEGMENT_BYTES) segment.buffer = Buffer.from(segment.buffer.subarray(0, segment.end));
+    this.#bytes -= freed;
+    this.#unsentBytes -= freed;
+    this.#uncommitted.withdrawn(seq, segment, freed);
+    return true;
+  }
+
+  /** Hands nothing out any more that is not released: for a session that is kept in a durable store. */
+  holdBack(): void {
+    this.#releasedSeq = 0;
+  }
+
+  /** All up to `seq` may be handed out. */
+  release(seq: number): void {
+    if (this.#shutAt === undefined) this.#releasedSeq = Math.max(this.#releasedSeq, seq);
+    else this.#shutAt = Math.max(this.#shutAt, seq);
+  }
+
+  /** Hands out nothing at all until `open`, whatever is released meanwhile. */
+  shut(): void {
+    this.#shutAt ??= this.#releasedSeq;
+    this.#releasedSeq = 0;
+  }
+
+  open(): void {
+    if (this.#shutAt !== undefined) this.#releasedSeq = this.#shutAt;
+    this.#shutAt = undefined;
+  }
+
+  /** Frames that were taken in and that no store has: with their process they are lost. */
+  get unstored(): number {
+    return Math.max(0, this.lastSeq - this.#releasedSeq);
+  }
+
+  /** Bytes behind the cursor that may be handed out now. */
+  get ready(): boolean {
+    return this.#unsentBytes > 0 && this.#cursorSeq <= this.#releasedSeq;
+  }
+
+  /** True where `takeUncommitted` has something. */
+  get hasUncommitted(): boolean {
+    return this.#uncommitted.has(this.lastSeq);
+  }
+
+  /** The frames, as copies, that were added or withdrawn since the last call: for a durable store. */
+  takeUncommitted(): StoredFrame[] {
+    return this.#uncommitted.take(this.#segments, this.ackedSeq);
+  }
+
+  /**
+   * Takes over what a store has kept: the frames after `acked`, rising and without a hole, up to `lastSeq`.
+   * All of them may have been sent by the process before.
+   */
+  restore(acked: number, lastSeq: number, frames: Iterable<Uint8Array>): void {
+    this.#firstSeq = acked + 1;
+    this.#cursorSeq = acked + 1;
+    for (const frame of frames) {
+      const segment = this.#segmentFor(frame.length);
+      segment.buffer.set(frame, segment.end);
+      segment.end += frame.length;
+      this.#bytes += frame.length;
+      this.#unsentBytes += frame.length;
+    }
+    this.#nextSeq = lastSeq + 1;
+    this.#sentSeq = lastSeq;
+    this.#releasedSeq = lastSeq;
+    const last = this.#segments[this.#segments.length - 1];
+    this.#uncommitted.startAt(lastSeq + 1, last, last?.end ?? 0);
+  }
+
+  /** Each retained frame, whole, oldest first. The views are valid until the outbox is changed. */
+  forEach(visit: (seq: number, frame: Buffer) => void): void {
+    visitFrames(this.#segments, this.#firstSeq, visit);
+  }
+
+  /** The same, of those that no connection has seen. */
+  forEachUnsent(visit: (seq: number, frame: Buffer) => void): void {
+    this.forEach((seq, frame) => {
+      if (seq > this.#sentSeq) visit(seq, frame);
+    });
+  }
+
+  /** Empties it and begins at number 1 again, for a new session. */
+  clear(): void {
+    // Not kept: an old connection may still hold the bytes.
+    this.#segments.length = 0;
+    this.#nextSeq = 1;
+    this.#sentSeq = 0;
+    this.#room.started(0, 0);
+    this.#uncommitted.startAt(1, undefined, 0);
+    this.open();
+    if (this.#releasedSeq !== Number.POSITIVE_INFINITY) this.#releasedSeq = 0;
+    this.#reset();
+  }
+
+  #releasedEnd(segment: Segment): number {
+    let end = this.#cursorOffset;
+    for (let seq = this.#cursorSeq; end < segment.end && seq <= this.#releasedSeq; seq++) {
+      end += frameSize(segment.buffer, end);
+    }
+    return end;
+  }
+
+  /** The one that holds the payload of a frame of that size, behind room for its header at the end. */
+  #segmentOf(payload: Body, size: number): Segment {
+    if (typeof payload === 'number') return this.#segments[this.#segments.length - 1] as Segment;
+    const memory = payload.length > MAX_SEGMENT_BYTES ? claimMemory(payload) : undefined;
+    if (memory !== undefined) {
+      const segment: Segment = { buffer: memory, start: 0, end: 0 };
+      this.#segments.push(segment);
+      return segment;
+    }
+    const segment = this.#segmentFor(size);
+    segment.buffer.set(payload, segment.end + SEQUENCED_HEADER_BYTES);
+    return segment;
+  }
+
+  #segmentFor(size: number): Segment {
+    const last = this.#segments[this.#segments.length - 1];
+    if (last !== undefined && last.draft !== true && last.buffer.length - last.end >= size) return last;
+    const segment: Segment = {
+      buffer: Buffer.allocUnsafeSlow(Math.max(size, this.#nextSegmentBytes)),
+      start: 0,
+      end: 0,
+    };
+    this.#nextSegmentBytes = Math.min(this.#nextSegmentBytes * 2, MAX_SEGMENT_BYTES);
+    this.#segments.push(segment);
+    return segment;
+  }
+
+  /** After a large frame another may follow, and is encoded in memory that was used before. */
+  #prepareLarge(): void {
+    this.#spare ??= new SpareMemory();
+    const last = this.#segments[this.#segments.length - 1] as Segment;
+    if (last.buffer.length - last.end > MAX_SEGMENT_BYTES) return;
+    const buffer = this.#spare.take();
+    if (buffer !== undefined) this.#segments.push({ buffer, start: 0, end: 0 });
+  }
+
+  /** Nothing is retained any more. An idle session keeps a small segment at most. */
+  #reset(): void {
+    const last = this.#segments[this.#segments.length - 1];
+    if (last !== undefined && last.buffer.length <= KEPT_SEGMENT_BYTES && last.lent !== true) {
+      last.start = 0;
+      last.end = 0;
+      this.#segments.splice(0, this.#segments.length - 1);
+    } else {
+      this.#segments.length = 0;
+    }
+    this.#spare = undefined;
+    this.#cursorSegment = 0;
+    this.#cursorOffset = 0;
+    this.#uncommitted.emptied(this.#segments[0]);
+    this.#nextSegmentBytes = Math.max(FIRST_SEGMENT_BYTES, this.#nextSegmentBytes / 2);
+    this.#bytes = 0;
+    this.#unsentBytes = 0;
+    this.#firstSeq = this.#nextSeq;
+    this.#cursorSeq = this.#nextSeq;
+  }
+}

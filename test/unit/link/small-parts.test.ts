@@ -1,0 +1,77 @@
+/** The flood meter, what was agreed on in a handshake, and what a session is known by. */
+import { describe, expect, it } from 'vitest';
+import { announced, sendLimits } from '../../../src/link/agreement.js';
+import { SECRET_BYTES, sessionId, verifierOf, verify } from '../../../src/link/credentials.js';
+import { FloodMeter, MAX_CONTROL_FRAMES_PER_SECOND } from '../../../src/link/flood-meter.js';
+import { readLimits } from '../../../src/options.js';
+import { thrownCode } from '../../support/session-codes.js';
+
+/** How many control frames a meter takes at one moment. */
+function taken(meter: FloodMeter, now: number): number {
+  for (let count = 0; ; count++) {
+    if (count > 100_000) return Number.POSITIVE_INFINITY;
+    if (thrownCode(() => meter.count(now)) === 'NYOTA_CONTROL_FLOOD') return count;
+  }
+}
+
+describe('the flood meter', () => {
+  it('takes 100 control frames a second, and those that the ping interval explains', () => {
+    expect(taken(new FloodMeter(15_000), 0)).toBe(MAX_CONTROL_FRAMES_PER_SECOND + 1);
+    expect(taken(new FloodMeter(100), 0)).toBe(MAX_CONTROL_FRAMES_PER_SECOND + 10);
+  });
+
+  it('begins anew with every second', () => {
+    const meter = new FloodMeter(15_000);
+    taken(meter, 500);
+    expect(thrownCode(() => meter.count(1_499))).toBe('NYOTA_CONTROL_FLOOD');
+    expect(thrownCode(() => meter.count(1_500))).toBe('nothing thrown');
+  });
+
+  it('lets no peer set its own limit: not with 0, nor with 1', () => {
+    expect(taken(new FloodMeter(0), 0)).toBe(MAX_CONTROL_FRAMES_PER_SECOND);
+    expect(taken(new FloodMeter(1), 0)).toBeLessThanOrEqual(2 * MAX_CONTROL_FRAMES_PER_SECOND);
+  });
+
+  it('takes at once what came while this side did not read', () => {
+    const meter = new FloodMeter(0);
+    meter.credit(10_000);
+    expect(taken(meter, 0)).toBe(11 * MAX_CONTROL_FRAMES_PER_SECOND);
+  });
+});
+
+describe('what both sides agree on', () => {
+  const own = readLimits({ maxFrameBytes: 5_000, maxDepth: 10, maxValues: 500, pingIntervalMs: 7 });
+
+  it('announces four limits', () => {
+    expect(announced(own)).toEqual({ maxFrameBytes: 5_000, maxDepth: 10, maxValues: 500, pingIntervalMs: 7 });
+  });
+
+  it('is the smaller of each limit; the own ones before the handshake', () => {
+    const theirs = { maxFrameBytes: 9_000, maxDepth: 5, maxValues: 100, pingIntervalMs: 1 };
+    expect(sendLimits(own, theirs)).toEqual({
+      maxFrameBytes: 5_000,
+      payload: { maxDepth: 5, maxValues: 100 },
+    });
+    expect(sendLimits(own)).toEqual({ maxFrameBytes: 5_000, payload: { maxDepth: 10, maxValues: 500 } });
+  });
+});
+
+describe('what a session is known by', () => {
+  const secret = Buffer.alloc(SECRET_BYTES, 7);
+  const other = Buffer.alloc(SECRET_BYTES, 8);
+
+  it('an id of 22 characters that follows from the secret and does not show it', () => {
+    expect(sessionId(secret)).toMatch(/^[\w-]{22}$/);
+    expect(sessionId(secret)).toBe(sessionId(Buffer.from(secret)));
+    expect(sessionId(secret)).not.toBe(sessionId(other));
+  });
+
+  it('a verifier that knows this secret and no other, nor one of another length', () => {
+    const verifier = verifierOf(secret);
+    expect([verify(secret, verifier), verify(other, verifier), verify(secret, verifier.subarray(1))]).toEqual(
+      [true, false, false],
+    );
+    expect(verifier.includes(secret)).toBe(false);
+    expect(verifier.toString('base64url').startsWith(sessionId(secret))).toBe(false);
+  });
+});
