@@ -3,7 +3,7 @@
  */
 import { parseAddress } from '../net/address.js';
 import { invalidOption } from '../options.js';
-import { type ClientOptions, isSocket } from './client-options.js';
+import { type ClientOptions, isSocket } from './options.js';
 
 export interface ClientArguments {
   readonly options: ClientOptions;

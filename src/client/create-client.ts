@@ -3,9 +3,9 @@
  */
 import type { Duplex } from 'node:stream';
 import type { AnyContract } from '../peer/contract.js';
-import { Client } from './client.js';
+import { type Client, newClient } from './client.js';
 import { clientArguments } from './client-arguments.js';
-import { type ClientOptions, readClientOptions } from './client-options.js';
+import { type ClientOptions, readClientOptions } from './options.js';
 
 /**
  * Connects to a nyota server, at once, and reconnects for ever. `onConnect` is called at the first connection.
@@ -29,5 +29,5 @@ export function createClient<C = AnyContract>(
 ): Client<C>;
 export function createClient<C = AnyContract>(target: unknown, ...rest: unknown[]): Client<C> {
   const { options, onConnect } = clientArguments(target, rest);
-  return new Client<C>(readClientOptions(options), onConnect);
+  return newClient<C>(readClientOptions(options), onConnect);
 }

@@ -1,99 +1,158 @@
 /**
  * The message that is being handled, as its listener or handler sees it: whether it may have been handled before, the id
- * to tell that by, and a way to keep an effect in the same step as the fact that it was handled.
+ * to tell that by, and a way to keep an effect in the same step as the fact that it was handled. Users see the two
+ * interfaces; the classes behind them are not exported, so that nobody but the pump settles one.
  */
-import type { NyotaError } from '../errors.js';
+import { isThenable } from '../async.js';
 import type { RunningRequest } from '../features/incoming-requests.js';
 import type { DeleteOp, SetOp } from '../features/store/types.js';
-import type { SharedStore } from './shared-store.js';
+import type { LifecycleEmitter } from './listeners.js';
+import type { StoreValues } from './store-values.js';
 
-/** What a delivery needs of its peer. */
-export interface DeliveryHost {
+export interface Delivery {
+  /** The same through every redelivery: to tell by it what has been done already. */
   readonly id: string;
-  /** Of any contract: keys and values are checked as they come. */
-  readonly store: Pick<SharedStore<unknown>, 'writeOf' | 'writeAll'>;
-}
-
-export class Delivery {
-  readonly #host: DeliveryHost;
-  readonly #seq: number;
-  #writes: Array<SetOp | DeleteOp> | undefined;
-  #commit: ((key: string, value: unknown) => void) | undefined;
   /** True where the message may have been handled before, by a process that died. */
   readonly redelivered: boolean;
-
-  /** Made by a peer. */
-  constructor(host: DeliveryHost, seq: number, redelivered: boolean) {
-    this.#host = host;
-    this.#seq = seq;
-    this.redelivered = redelivered;
-  }
-
-  /** The same through every redelivery: to tell by it what has been done already. */
-  get id(): string {
-    return `${this.#host.id}/${this.#seq}`;
-  }
-
   /**
    * Sets an entry of the shared store (undefined: deletes it) in the same step in which the message counts as handled: with
    * a durable store either both are there after a crash, or neither is. Nothing is written where the handler fails.
    * @throws NyotaError as `store.set` does for the key and the value
    */
+  readonly commit: (key: string, value: unknown) => void;
+}
+
+/** What a request handler is given besides the arguments. */
+export interface HandlerContext<P> extends Delivery {
+  readonly session: P;
+  /** Aborted when the caller cancels, its deadline passes, or the session ends. */
+  readonly signal: AbortSignal;
+  /** Until when the caller waits, in ms since the epoch; Infinity: for ever. */
+  readonly deadline: number;
+}
+
+export type Handler = (...args: unknown[]) => unknown;
+/** Sends the reply of a request, or the error. */
+type Reply = (ok: boolean, value: unknown) => void;
+
+/** A message whose listener or handler has asked for it. */
+export class MessageDelivery implements Delivery {
+  readonly #values: StoreValues;
+  readonly #sessionId: string;
+  readonly #seq: number;
+  #writes: Array<SetOp | DeleteOp> | undefined;
+  #commit: ((key: string, value: unknown) => void) | undefined;
+  readonly redelivered: boolean;
+
+  constructor(values: StoreValues, sessionId: string, seq: number, redelivered: boolean) {
+    this.#values = values;
+    this.#sessionId = sessionId;
+    this.#seq = seq;
+    this.redelivered = redelivered;
+  }
+
+  get id(): string {
+    return `${this.#sessionId}/${this.#seq}`;
+  }
+
   get commit(): (key: string, value: unknown) => void {
     // A function that may be taken out of its object; made where it is asked for, which most messages never do.
     this.#commit ??= (key, value) => {
       this.#writes ??= [];
-      this.#writes.push(this.#host.store.writeOf(key, value));
+      this.#writes.push(this.#values.writeOf(key, value));
     };
     return this.#commit;
   }
 
-  /** For the peer: the message is handled now. Throws what keeps the writes from being taken; none is made then. */
+  /** The message is handled now. Throws what keeps the writes from being taken; none is made then. */
   settle(): void {
     if (this.#writes === undefined) return;
     const writes = this.#writes;
     this.#writes = undefined;
-    this.#host.store.writeAll(writes);
+    this.#values.writeAll(writes);
   }
 }
 
-/** What a request handler is given besides the arguments. */
-export class HandlerContext<P> extends Delivery {
+export class RequestContext<P> extends MessageDelivery implements HandlerContext<P> {
   readonly #request: RunningRequest;
   readonly session: P;
 
-  /** Made by a peer. */
-  constructor(host: DeliveryHost, session: P, request: RunningRequest) {
-    super(host, request.seq, request.redelivered);
+  constructor(values: StoreValues, sessionId: string, session: P, request: RunningRequest) {
+    super(values, sessionId, request.seq, request.redelivered);
     this.#request = request;
     this.session = session;
   }
 
-  /** Aborted when the caller cancels, its deadline passes, or the session ends. */
   get signal(): AbortSignal {
     return this.#request.signal;
   }
 
-  /** Until when the caller waits, in ms since the epoch; Infinity: for ever. */
   get deadline(): number {
     return this.#request.deadline;
   }
 }
 
-/** What the listeners of a message commit is written once they are done; what keeps it from that is told to nobody's caller. */
+/** What the listeners of an event commit is written once all of them are done; what keeps it from that concerns no caller. */
 export function settleAfter(
   settling: PromiseLike<unknown> | undefined,
-  delivery: Delivery,
-  report: (error: NyotaError) => void,
+  delivery: MessageDelivery,
+  lifecycle: LifecycleEmitter,
 ): PromiseLike<unknown> | undefined {
   const settle = (): void => {
     try {
       delivery.settle();
     } catch (error) {
-      report(error as NyotaError);
+      lifecycle.emit('error', error);
     }
   };
   if (settling !== undefined) return settling.then(settle);
   settle();
   return undefined;
+}
+
+/** Answers a request: what the handler commits is written before its reply goes out. */
+export function runHandler<P>(
+  handler: Handler,
+  args: readonly unknown[],
+  context: RequestContext<P>,
+  reply: Reply,
+): void {
+  let value: unknown;
+  try {
+    value = handler.apply(context.session, followedBy(args, context));
+    if (isThenable(value)) {
+      answerLater(value, context, reply);
+      return;
+    }
+  } catch (error) {
+    reply(false, error);
+    return;
+  }
+  answer(context, value, reply);
+}
+
+/** Not by spreading: an array that grows takes room for 17. */
+function followedBy(args: readonly unknown[], last: unknown): unknown[] {
+  const all = new Array<unknown>(args.length + 1);
+  for (let i = 0; i < args.length; i++) all[i] = args[i];
+  all[args.length] = last;
+  return all;
+}
+
+function answer(delivery: MessageDelivery, value: unknown, reply: Reply): void {
+  try {
+    delivery.settle();
+  } catch (error) {
+    reply(false, error);
+    return;
+  }
+  reply(true, value);
+}
+
+/** Apart from `runHandler`, so that a handler that answers at once costs no closures. */
+function answerLater(value: PromiseLike<unknown>, delivery: MessageDelivery, reply: Reply): void {
+  value.then(
+    (settled) => answer(delivery, settled, reply),
+    (error: unknown) => reply(false, error),
+  );
 }

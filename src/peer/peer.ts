@@ -1,41 +1,56 @@
 /**
- * What a client and a server's session share: the remote emitter, requests, the shared store, and the ways to end.
- * A thin class: it checks what users hand in, keeps the listeners, and leaves the rest to the session behind it.
+ * What a client and a server's session share, as users see it: listeners and handlers, the calls, the shared store, and the
+ * ways to end. Checks what users hand in, and leaves the rest to the pump inside. Shows nothing of it: the two sides hand it
+ * over as they are made, and whoever needs it of a peer asks `pumpOf`, which the package does not export.
  */
-import type { Clock } from '../clock.js';
-import type { NyotaError } from '../errors.js';
-import type { RunningRequest } from '../features/incoming-requests.js';
-import type { Conflict } from '../features/store/replica.js';
-import type { Change } from '../features/store/types.js';
-import { isLifecycleEvent } from '../lifecycle.js';
-import type { SessionCore } from '../link/session-core.js';
+import { NyotaError } from '../errors.js';
+import type { RequestOptions } from '../link/sender.js';
 import type { SocketLike } from '../net/connection.js';
-import type { Limits } from '../options.js';
-import type { FrameDecoder } from '../wire/frame-decoder.js';
-import { type CallOptions, readCallOptions } from './call-options.js';
-import { Calls, type CallsHost, type OnAck } from './calls.js';
-import { checkEventName, checkListener } from './checks.js';
+import { abortedError, type CallOptions, readCallOptions } from './call-options.js';
 import type { Args, HandlerArgs, Names, Reply } from './contract.js';
-import { Delivery, type HandlerContext, settleAfter } from './delivery.js';
-import { type Handler, Handlers } from './handlers.js';
-import { LifecycleEmitter } from './lifecycle-emitter.js';
-import type { PeerEvents } from './lifecycle-events.js';
-import { QuietWaiters } from './quiet-waiters.js';
-import { type AnyListener, RemoteEmitter } from './remote-emitter.js';
-import { Runtime, type RuntimeHooks } from './runtime.js';
-import { type SetOptions, SharedStore, type SharedStoreHost } from './shared-store.js';
-import { type PeerStats, peerStats } from './stats.js';
-import { withOptions } from './with-options.js';
+import type { Delivery, Handler, HandlerContext } from './delivery.js';
+import { type AnyListener, checkEventName, checkListener, listenerFailed } from './listeners.js';
+import { type PeerStats, Pump } from './pump.js';
+import { type SetOptions, type SharedStore, sharedStoreOf } from './shared-store.js';
 
-/** The remote event whose listeners are being called. */
-interface Delivering {
-  readonly seq: number;
-  readonly redelivered: boolean;
-  /** Made where a listener asks for it. */
-  delivery: Delivery | undefined;
+/** Called once the other side's listeners have run and settled, or with what kept them from it. */
+export type OnAck = (error?: NyotaError) => void;
+
+/** A refused write to the shared store: what shows now is `current`. */
+export interface StoreConflict {
+  readonly key: string;
+  /** What this side wrote; undefined: it deleted. */
+  readonly attempted: unknown;
+  /** What the server has instead; undefined if nothing. */
+  readonly current: unknown;
+  readonly error: NyotaError;
 }
 
-type AnyPeer = Peer<unknown, unknown, Record<string, unknown>, PeerEvents>;
+/** The events that nyota itself emits, of clients and of sessions on the server. */
+export interface PeerEvents {
+  /** A connection has shaken hands. `resumed`: the session was there before. */
+  connect: (info: { resumed: boolean }) => void;
+  /** The connection is gone. The session goes on. */
+  disconnect: (reason: NyotaError | undefined) => void;
+  /** What concerns no caller. Without a listener: a process warning. */
+  error: (error: NyotaError) => void;
+  /** There is room again after a `send` that returned false. */
+  drain: () => void;
+  /** The other side changed the shared store; `value` is undefined where the key is gone. */
+  change: (key: string, value: unknown, revision: number) => void;
+  /** A write of this side's was refused and rolled back. */
+  conflict: (conflict: StoreConflict) => void;
+  /** An event came that nobody listens to. */
+  unhandled: (event: string, args: unknown[]) => void;
+  /** It is over for good. */
+  close: () => void;
+}
+
+/** What is inside of a peer: for checks that look behind the public classes. */
+export let pumpOf: (peer: object) => Pump;
+
+/** The options of a call without any. */
+const NO_OPTIONS: Readonly<CallOptions> = Object.freeze({});
 
 /**
  * @typeParam Out what this side sends
@@ -44,44 +59,41 @@ type AnyPeer = Peer<unknown, unknown, Record<string, unknown>, PeerEvents>;
  * @typeParam Events the lifecycle events
  */
 export abstract class Peer<Out, In, State, Events extends PeerEvents> implements AsyncDisposable {
-  readonly #lifecycle = new LifecycleEmitter(this);
-  readonly #remote: RemoteEmitter;
-  /** Made when first needed, as many sessions have none. */
-  #handlers: Handlers | undefined;
-  #quietWaiters: QuietWaiters | undefined;
-  readonly #limits: Limits;
-  readonly #clock: Clock;
-  #delivering: Delivering | undefined;
-  readonly #calls: Calls;
-  /** For the subclasses: carries out this side of the session. */
-  protected readonly runtime: Runtime;
+  readonly #pump: Pump;
   /** The whole of the shared store. */
   readonly store: SharedStore<State>;
 
-  protected constructor(role: 'client' | 'server', limits: Limits, clock: Clock) {
-    this.#limits = limits;
-    this.#clock = clock;
-    const inside = new Peer.#Inside(this as unknown as AnyPeer);
-    this.runtime = new Runtime(role, limits, clock, inside);
-    this.#calls = new Calls(inside);
-    this.#remote = new RemoteEmitter(this, inside);
-    this.store = new SharedStore<State>(inside);
+  static {
+    pumpOf = (peer) => {
+      if (!(#pump in peer)) throw new TypeError('not a peer');
+      return peer.#pump;
+    };
+  }
+
+  /** For nyota's own classes: users make peers with `createClient`, and are given those of a server. */
+  protected constructor(inside: object) {
+    if (!(inside instanceof Pump)) throw new TypeError('a peer is made by createClient, or by a server');
+    this.#pump = inside;
+    inside.lifecycle.owner = this;
+    this.store = sharedStoreOf(inside);
   }
 
   /** The session's id: 128 bits, public, the same through every reconnect. */
-  abstract get id(): string;
+  get id(): string {
+    return this.#pump.id;
+  }
+
   /** Where it stands; see docs/architecture.md for the diagrams. */
   abstract get state(): string;
-  /** Sends what is queued, then ends the connection; the client does not come back by itself. */
-  abstract disconnect(): void;
-  /** Graceful: what is queued is handled and what runs has finished, within `drainTimeoutMs`. Then it is over. */
-  abstract close(): Promise<void>;
-  /** Abrupt: it is over at once, and nothing is told to the other side. */
-  abstract destroy(): void;
+
+  /** Whether the connection at hand, or the last one, resumed the session. */
+  get resumed(): boolean {
+    return this.#pump.resumed;
+  }
 
   /** True while a connection is up. */
   get connected(): boolean {
-    return this.core.state.is === 'attached';
+    return this.#pump.connected;
   }
 
   /**
@@ -89,34 +101,31 @@ export abstract class Peer<Out, In, State, Events extends PeerEvents> implements
    * request handler has the same in its context.
    */
   get delivery(): Delivery | undefined {
-    const delivering = this.#delivering;
-    if (delivering === undefined) return undefined;
-    delivering.delivery ??= new Delivery(this, delivering.seq, delivering.redelivered);
-    return delivering.delivery;
+    return this.#pump.delivery;
   }
 
   /** Bytes that the other side has not acknowledged. */
   get bufferedBytes(): number {
-    return this.core.sender.outbox.bytes;
+    return this.#pump.bufferedBytes;
   }
 
   /** The socket at the moment; undefined while there is none. */
   get socket(): SocketLike | undefined {
-    return this.runtime.connection?.socket;
+    return this.#pump.socket;
   }
 
   /** A listener for a lifecycle event or for one of the other side's. The ack of a remote event waits for its promise. */
   on<K extends Names<Events>>(event: K, listener: Events[K]): this;
   on<K extends Names<In>>(event: K, listener: (...args: Args<In, K>) => unknown): this;
   on(event: string, listener: unknown): this {
-    this.#listeners(event).on(event, checkListener(event, listener));
+    this.#pump.listenersOf(event).on(event, checkListener(event, listener));
     return this;
   }
 
   once<K extends Names<Events>>(event: K, listener: Events[K]): this;
   once<K extends Names<In>>(event: K, listener: (...args: Args<In, K>) => unknown): this;
   once(event: string, listener: unknown): this {
-    this.#listeners(event).once(event, checkListener(event, listener));
+    this.#pump.listenersOf(event).once(event, checkListener(event, listener));
     return this;
   }
 
@@ -124,24 +133,26 @@ export abstract class Peer<Out, In, State, Events extends PeerEvents> implements
   off<K extends Names<Events>>(event: K, listener?: Events[K]): this;
   off<K extends Names<In>>(event: K, listener?: (...args: Args<In, K>) => unknown): this;
   off(event: string, listener?: unknown): this {
-    this.#listeners(event).off(event, listener === undefined ? undefined : checkListener(event, listener));
+    this.#pump
+      .listenersOf(event)
+      .off(event, listener === undefined ? undefined : checkListener(event, listener));
     return this;
   }
 
   /** The same as `off`, with a listener: what `once` of `node:events` calls. */
   removeListener(event: string, listener: unknown): this {
-    this.#listeners(event).off(event, checkListener(event, listener));
+    this.#pump.listenersOf(event).off(event, checkListener(event, listener));
     return this;
   }
 
   /** Hears every remote event: `fn(event, ...args)`. */
   onAny(listener: AnyListener): this {
-    this.#remote.onAny(checkListener('onAny', listener) as AnyListener);
+    this.#pump.remote.onAny(checkListener('onAny', listener) as AnyListener);
     return this;
   }
 
   offAny(listener?: AnyListener): this {
-    this.#remote.offAny(listener);
+    this.#pump.remote.offAny(listener);
     return this;
   }
 
@@ -155,12 +166,12 @@ export abstract class Peer<Out, In, State, Events extends PeerEvents> implements
   send<K extends Names<Out>>(event: K, ...args: [...Args<Out, K>, onAck: OnAck]): boolean;
   send<K extends Names<Out>>(event: K, ...args: Args<Out, K>): boolean;
   send(event: string, ...args: unknown[]): boolean {
-    return this.#calls.send({}, event, args);
+    return send(this.#pump, NO_OPTIONS, event, args);
   }
 
   /** The same as a promise, which resolves at the acknowledgement. */
   sendWithAck<K extends Names<Out>>(event: K, ...args: Args<Out, K>): Promise<void> {
-    return this.#calls.sendWithAck({}, event, args);
+    return sendWithAck(this.#pump, NO_OPTIONS, event, args);
   }
 
   /**
@@ -168,12 +179,12 @@ export abstract class Peer<Out, In, State, Events extends PeerEvents> implements
    * `NYOTA_ABORTED`, `NYOTA_SESSION_LOST` or `NYOTA_CLOSED`. A cut in the middle is not an error.
    */
   request<K extends Names<Out>>(event: K, ...args: Args<Out, K>): Promise<Reply<Out, K>> {
-    return this.#calls.request({}, event, args) as Promise<Reply<Out, K>>;
+    return request(this.#pump, NO_OPTIONS, event, args) as Promise<Reply<Out, K>>;
   }
 
   /** The same peer, with these options for the calls made on what it returns. */
   with(options: CallOptions): this {
-    return withOptions(this, this.#calls, readCallOptions(options));
+    return withOptions(this, this.#pump, readCallOptions(options));
   }
 
   /**
@@ -186,13 +197,12 @@ export abstract class Peer<Out, In, State, Events extends PeerEvents> implements
   ): this {
     checkEventName(event);
     checkListener(event, fn);
-    this.#handlers ??= new Handlers();
-    this.#handlers.add(event, fn as unknown as Handler);
+    this.#pump.addHandler(event, fn as unknown as Handler);
     return this;
   }
 
   unhandle(event: Names<In>): this {
-    this.#handlers?.remove(event);
+    this.#pump.removeHandler(event);
     return this;
   }
 
@@ -222,174 +232,164 @@ export abstract class Peer<Out, In, State, Events extends PeerEvents> implements
 
   /** Stops dispatching. The other side's TCP window fills, and nothing is lost. */
   pause(): this {
-    this.core.pause();
+    this.#pump.pause();
     return this;
   }
 
   resume(): this {
-    this.core.resume();
+    this.#pump.resume();
     return this;
   }
 
   stats(): PeerStats {
-    return peerStats(this.core);
+    return this.#pump.stats();
+  }
+
+  /** Sends what is queued, then ends the connection; the client does not come back by itself. */
+  disconnect(): void {
+    this.#pump.disconnect();
+  }
+
+  /** Graceful: what is queued is handled and what runs has finished, within `drainTimeoutMs`. Then it is over. */
+  close(): Promise<void> {
+    return this.#pump.close();
+  }
+
+  /** Abrupt: it is over at once, and nothing is told to the other side. */
+  destroy(): void {
+    this.#pump.destroy();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
+}
 
-  /** For the subclasses. */
-  protected get core(): SessionCore {
-    return this.runtime.core;
+// The calls, with the options that `with` may have set.
+
+function send(pump: Pump, call: Readonly<CallOptions>, event: string, args: readonly unknown[]): boolean {
+  checkEventName(event);
+  const last = args[args.length - 1];
+  const onAck = typeof last === 'function' ? (last as OnAck) : undefined;
+  const values = onAck === undefined ? args : args.slice(0, -1);
+  if (call.volatile === true) {
+    if (onAck !== undefined) {
+      throw new NyotaError(
+        'NYOTA_INVALID_ARGUMENT',
+        'a volatile message is never acknowledged: it takes no onAck',
+      );
+    }
+    return pump.sendVolatile(event, values);
   }
+  return deliver(pump, call, event, values, onAck && guarded(pump, event, onAck), undefined);
+}
 
-  protected emitLifecycle(event: string, ...args: unknown[]): void {
-    this.#lifecycle.emit(event, ...args);
-  }
-
-  /** The connection is gone. */
-  protected abstract detached(error: NyotaError | undefined, said: boolean): void;
-  /** A frame that belongs to one side only. True where it was one. */
-  protected sideFrame(_type: number, _frame: Parameters<RuntimeHooks['sideFrame']>[0]): boolean {
-    return false;
-  }
-  /** Whether what is pending keeps the process alive. */
-  protected abstract holdsProcess(): boolean;
-
-  /** Resolves when `done` says so, asked each time something settles, or when `drainTimeoutMs` is over. */
-  protected untilQuiet(done: () => boolean): Promise<void> {
-    if (done()) return Promise.resolve();
-    this.#quietWaiters ??= new QuietWaiters();
-    const { drainTimeoutMs } = this.#limits;
-    return this.#quietWaiters.wait(done, this.#clock, drainTimeoutMs, this.holdsProcess());
-  }
-
-  /** Ask the waiters of `untilQuiet` again. */
-  protected quietChanged(): void {
-    this.#quietWaiters?.ask();
-  }
-
-  #listeners(event: string) {
-    return isLifecycleEvent(event) ? this.#lifecycle.listeners : this.#remote.listeners;
-  }
-
-  /** Runs the listeners of a remote event; what they commit is written when all have settled. */
-  #dispatch(
-    event: string,
-    args: unknown[],
-    seq: number,
-    redelivered: boolean,
-  ): PromiseLike<unknown> | undefined {
-    if (!this.#remote.hears(event)) {
-      this.#lifecycle.emit('unhandled', event, args);
-      return undefined;
+function sendWithAck(
+  pump: Pump,
+  call: Readonly<CallOptions>,
+  event: string,
+  args: readonly unknown[],
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    checkEventName(event);
+    if (call.volatile === true) {
+      throw new NyotaError('NYOTA_INVALID_ARGUMENT', 'a volatile message is never acknowledged: use send');
     }
-    const outer = this.#delivering;
-    const delivering: Delivering = { seq, redelivered, delivery: undefined };
-    this.#delivering = delivering;
-    const settling = this.#remote.dispatch(event, args);
-    this.#delivering = outer;
-    const { delivery } = delivering;
-    return delivery === undefined ? settling : this.#settleDelivery(delivery, settling);
-  }
+    const onAck: OnAck = (error) => (error === undefined ? resolve() : reject(error));
+    const { timeoutMs } = call;
+    const waits = timeoutMs !== undefined && timeoutMs > 0 && timeoutMs !== Number.POSITIVE_INFINITY;
+    deliver(pump, call, event, args, onAck, waits ? pump.now() + timeoutMs : undefined);
+  });
+}
 
-  // A closure within `#dispatch` would cost every event.
-  #settleDelivery(delivery: Delivery, settling: PromiseLike<unknown> | undefined) {
-    return settleAfter(settling, delivery, (error) => this.emitLifecycle('error', error));
-  }
+function deliver(
+  pump: Pump,
+  { signal, ttlMs }: Readonly<CallOptions>,
+  event: string,
+  args: readonly unknown[],
+  onAck: OnAck | undefined,
+  deadline: number | undefined,
+): boolean {
+  pump.assertLive();
+  if (signal?.aborted === true) throw abortedError(signal);
+  if (onAck === undefined && ttlMs === undefined && signal === undefined) return pump.send(event, args);
+  const expiresAt = ttlMs === undefined ? undefined : pump.now() + ttlMs;
+  return pump.send(event, args, { onAck, signal, expiresAt, deadline });
+}
 
-  /**
-   * What the parts of a peer ask of it, and users must not see. A class: a literal of closures for each peer would weigh on idle
-   * sessions.
-   */
-  static readonly #Inside = class implements RuntimeHooks, CallsHost, SharedStoreHost {
-    readonly #peer: AnyPeer;
-
-    constructor(peer: AnyPeer) {
-      this.#peer = peer;
-    }
-
-    get core(): SessionCore {
-      return this.#peer.core;
-    }
-
-    get limits(): Limits {
-      return this.#peer.#limits;
-    }
-
-    get clock(): Clock {
-      return this.#peer.#clock;
-    }
-
-    get id(): string {
-      return this.#peer.id;
-    }
-
-    dispatch(
-      event: string,
-      args: unknown[],
-      seq: number,
-      redelivered: boolean,
-    ): PromiseLike<unknown> | undefined {
-      return this.#peer.#dispatch(event, args, seq, redelivered);
-    }
-
-    handle(
-      event: string,
-      args: unknown[],
-      request: RunningRequest,
-      done: (ok: boolean, value: unknown) => void,
-    ): boolean {
-      const peer = this.#peer;
-      return peer.#handlers?.run(peer, event, args, request, done) === true;
-    }
-
-    changed(changes: readonly Change[], local: boolean): void {
-      const { store } = this.#peer;
-      const lifecycle = this.#peer.#lifecycle;
-      store.notify(changes);
-      if (local || lifecycle.listeners.count('change') === 0) return;
-      for (const { key, bytes, revision } of changes) {
-        lifecycle.emit('change', key, store.decode(bytes), revision);
-      }
-    }
-
-    conflicted(conflicts: readonly Conflict[]): void {
-      const { store } = this.#peer;
-      for (const { key, attempted, current, error } of conflicts) {
-        const values = { attempted: store.decode(attempted), current: store.decode(current?.bytes) };
-        this.#peer.emitLifecycle('conflict', { key, ...values, error });
-      }
-    }
-
-    drain(): void {
-      this.#peer.emitLifecycle('drain');
-    }
-
-    settled(): void {
-      this.#peer.quietChanged();
-      this.#peer.runtime.reholdProcess();
-    }
-
-    requested(): void {
-      this.#peer.runtime.reholdProcess();
-    }
-
-    report(error: NyotaError): void {
-      this.#peer.emitLifecycle('error', error);
-    }
-
-    detached(error: NyotaError | undefined, said: boolean): void {
-      this.#peer.detached(error, said);
-    }
-
-    sideFrame(frame: FrameDecoder): boolean {
-      return this.#peer.sideFrame(frame.type, frame);
-    }
-
-    holdsProcess(): boolean {
-      return this.#peer.holdsProcess();
+/** A user's callback that throws is reported; it may not end the connection. */
+function guarded(pump: Pump, event: string, onAck: OnAck): OnAck {
+  return (error) => {
+    try {
+      if (error === undefined) onAck();
+      else onAck(error);
+    } catch (cause) {
+      pump.report(listenerFailed(`the acknowledgement of ${event}`, cause));
     }
   };
+}
+
+function request(
+  pump: Pump,
+  call: Readonly<CallOptions>,
+  event: string,
+  args: readonly unknown[],
+): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    checkEventName(event);
+    pump.assertLive();
+    const { signal, ttlMs } = call;
+    if (signal?.aborted === true) throw abortedError(signal);
+    if (call.volatile === true && !pump.connected) {
+      throw new NyotaError(
+        'NYOTA_NOT_CONNECTED',
+        'there is no connection, and a volatile request does not wait for one',
+      );
+    }
+    const timeoutMs = call.timeoutMs ?? pump.limits.requestTimeoutMs;
+    const options = {
+      timeoutMs: timeoutMs === 0 ? Number.POSITIVE_INFINITY : timeoutMs,
+      expiresAt: ttlMs === undefined ? undefined : pump.now() + ttlMs,
+    };
+    if (signal === undefined) pump.request(event, args, options, resolve, reject);
+    else requestUntil(signal, pump, event, args, options, resolve, reject);
+  });
+}
+
+/** A request that the signal's abort cancels. Apart from the others: most have no signal. */
+function requestUntil(
+  signal: AbortSignal,
+  pump: Pump,
+  event: string,
+  args: readonly unknown[],
+  options: RequestOptions,
+  resolve: (reply: unknown) => void,
+  reject: (error: unknown) => void,
+): void {
+  const abort = (): void => pump.cancelRequest(id, abortedError(signal));
+  const last =
+    (settle: (outcome: unknown) => void) =>
+    (outcome: unknown): void => {
+      signal.removeEventListener('abort', abort);
+      settle(outcome);
+    };
+  const id = pump.request(event, args, options, last(resolve), last(reject));
+  signal.addEventListener('abort', abort);
+}
+
+/** What `peer.with(options)` returns: the same peer, but for the calls. */
+function withOptions<P extends object>(peer: P, pump: Pump, call: Readonly<CallOptions>): P {
+  const own: Record<PropertyKey, unknown> = {
+    send: (event: string, ...args: unknown[]) => send(pump, call, event, args),
+    sendWithAck: (event: string, ...args: unknown[]) => sendWithAck(pump, call, event, args),
+    request: (event: string, ...args: unknown[]) => request(pump, call, event, args),
+    with: (more: CallOptions) => withOptions(peer, pump, { ...call, ...readCallOptions(more) }),
+  };
+  return new Proxy(peer, {
+    get(target, name) {
+      if (Object.hasOwn(own, name)) return own[name];
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
 }

@@ -1,37 +1,22 @@
 /**
- * The shared store as its users see it: values in and out, encoded at the border, so that nothing handed in or
- * out can be changed behind the store's back.
+ * The shared store as its users see it: values in and out, encoded at the border, so that nothing handed in or out can be
+ * changed behind the store's back. Checks what is handed in; the rest is done by `StoreValues` and the session.
  */
-
-import { decodePayload } from '../codec/payload.js';
 import { NyotaError } from '../errors.js';
 import { compilePattern } from '../features/store/pattern.js';
-import { type CompareAndSetResult, encodeValue } from '../features/store/store-endpoint.js';
-import { type Change, checkKey, type DeleteOp, SESSION_ID_KEY, type SetOp } from '../features/store/types.js';
-import type { SessionCore } from '../link/session-core.js';
+import type { CompareAndSetResult } from '../features/store/store-endpoint.js';
+import { checkKey, SESSION_ID_KEY } from '../features/store/types.js';
 import { describeValue, invalidOption, refuseUnknown } from '../options.js';
 import type { Names } from './contract.js';
-import { listenerFailed } from './lifecycle-emitter.js';
+import type { Pump } from './pump.js';
+import type { Watcher } from './store-values.js';
+
+/** Makes the store of a peer. */
+export let sharedStoreOf: <State>(pump: Pump) => SharedStore<State>;
 
 export interface SetOptions {
   /** The server deletes the entry this many milliseconds after it took the write. Default: never. */
   ttlMs?: number;
-}
-
-/** Hears what becomes of a key; `value` is undefined where it was deleted. */
-export type Watcher = (key: string, value: unknown, revision: number) => void;
-
-/** What a store needs of its peer. */
-export interface SharedStoreHost {
-  readonly core: SessionCore;
-  /** The session's id. */
-  readonly id: string;
-  report(error: NyotaError): void;
-}
-
-interface Watch {
-  readonly matches: (key: string) => boolean;
-  readonly fn: Watcher;
 }
 
 /**
@@ -39,23 +24,24 @@ interface Watch {
  * event's arguments may be, up to 64 KiB; 10 000 keys and 16 MiB in all. A value of `undefined` is no entry.
  */
 export class SharedStore<State = Record<string, unknown>> {
-  readonly #host: SharedStoreHost;
-  #watches: Set<Watch> | undefined;
+  readonly #pump: Pump;
 
-  /** Made by a peer; not by users. */
-  constructor(host: SharedStoreHost) {
-    this.#host = host;
-    host.core.store.tellOwn(false);
+  static {
+    sharedStoreOf = (pump) => new SharedStore(pump);
+  }
+
+  private constructor(pump: Pump) {
+    this.#pump = pump;
   }
 
   /** The visible value, as a copy; undefined where there is none. `sessionID` is the session's id. */
   get<K extends Names<State>>(key: K): State[K] | undefined;
   get(key: typeof SESSION_ID_KEY): string;
   get(key: string): unknown {
-    if (key === SESSION_ID_KEY) return this.#host.id;
+    if (key === SESSION_ID_KEY) return this.#pump.id;
     checkKey(key);
-    const entry = this.#host.core.store.get(key);
-    return entry === undefined ? undefined : this.#decode(entry.bytes);
+    const { values } = this.#pump;
+    return values.decode(values.endpoint.get(key)?.bytes);
   }
 
   /**
@@ -64,40 +50,40 @@ export class SharedStore<State = Record<string, unknown>> {
    */
   set<K extends Names<State>>(key: K, value: State[K], options?: SetOptions): void {
     checkKey(key);
-    const { core } = this.#host;
-    if (value === undefined) {
-      core.store.write({ kind: 'delete', key });
-    } else {
-      core.store.set(key, value, ttlOf(options), core.sender.payloadLimits);
-    }
+    const { values } = this.#pump;
+    if (value === undefined) values.endpoint.write({ kind: 'delete', key });
+    else values.set(key, value, ttlOf(options));
   }
 
   /** Each entry of an object. All are checked before the first is written. */
   setAll(values: Partial<State>): void {
+    const store = this.#pump.values;
     const entries = Object.entries(values as Record<string, unknown>);
-    this.writeAll(entries.map(([key, value]) => this.writeOf(key, value)));
+    store.writeAll(entries.map(([key, value]) => store.writeOf(key, value)));
   }
 
   /** True where there was something to delete. */
   delete(key: Names<State>): boolean {
     checkKey(key);
-    const had = this.#host.core.store.has(key);
-    if (had) this.#host.core.store.write({ kind: 'delete', key });
+    const { endpoint } = this.#pump.values;
+    const had = endpoint.has(key);
+    if (had) endpoint.write({ kind: 'delete', key });
     return had;
   }
 
   has(key: Names<State> | typeof SESSION_ID_KEY): boolean {
-    return key === SESSION_ID_KEY || this.#host.core.store.has(key);
+    return key === SESSION_ID_KEY || this.#pump.values.endpoint.has(key);
   }
 
   keys(): IterableIterator<Names<State>> {
-    return this.#host.core.store.keys() as IterableIterator<Names<State>>;
+    return this.#pump.values.endpoint.keys() as IterableIterator<Names<State>>;
   }
 
   *entries(): IterableIterator<[Names<State>, State[Names<State>]]> {
-    for (const key of this.#host.core.store.keys()) {
-      const entry = this.#host.core.store.get(key);
-      if (entry !== undefined) yield [key as Names<State>, this.#decode(entry.bytes) as State[Names<State>]];
+    const { values } = this.#pump;
+    for (const key of values.endpoint.keys()) {
+      const entry = values.endpoint.get(key);
+      if (entry !== undefined) yield [key as Names<State>, values.decode(entry.bytes) as State[Names<State>]];
     }
   }
 
@@ -107,7 +93,7 @@ export class SharedStore<State = Record<string, unknown>> {
 
   /** Entries, `sessionID` not counted. */
   get size(): number {
-    return this.#host.core.store.size;
+    return this.#pump.values.endpoint.size;
   }
 
   /** A copy of all of it, as an object without a prototype. */
@@ -128,7 +114,7 @@ export class SharedStore<State = Record<string, unknown>> {
   ): Promise<State[K] | undefined> {
     checkKey(key);
     for (;;) {
-      const expectedRevision = this.#host.core.store.revisionOf(key);
+      const expectedRevision = this.#pump.values.endpoint.revisionOf(key);
       const value = await fn(this.get(key));
       if ((await this.#compareAndSet(key, value, expectedRevision)) === 'accepted') return value;
     }
@@ -156,58 +142,15 @@ export class SharedStore<State = Record<string, unknown>> {
     if (typeof fn !== 'function') {
       throw new NyotaError('NYOTA_INVALID_ARGUMENT', `watch takes a function, not ${describeValue(fn)}`);
     }
-    const watch: Watch = { matches: compilePattern(pattern), fn };
-    this.#watches ??= new Set();
-    const watches = this.#watches;
-    watches.add(watch);
-    this.#host.core.store.tellOwn(true);
-    return () => {
-      watches.delete(watch);
-      this.#host.core.store.tellOwn(watches.size > 0);
-    };
+    return this.#pump.values.watch(compilePattern(pattern), fn);
   }
 
   /** Resolves once all of this side's writes are confirmed by the other. Rejects where the session ends before. */
   synced(): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#host.core.assertLive();
-      this.#host.core.store.whenSynced((error) => (error === undefined ? resolve() : reject(error)));
+      this.#pump.assertLive();
+      this.#pump.values.endpoint.whenSynced((error) => (error === undefined ? resolve() : reject(error)));
     });
-  }
-
-  /** For the peer: a write, checked and encoded. */
-  writeOf(key: string, value: unknown): SetOp | DeleteOp {
-    checkKey(key);
-    return value === undefined
-      ? { kind: 'delete', key }
-      : { kind: 'set', key, bytes: this.#encode(key, value) };
-  }
-
-  /** For the peer: all of the writes, or none where one of them can't be taken. */
-  writeAll(ops: ReadonlyArray<SetOp | DeleteOp>): void {
-    this.#host.core.store.checkAll(ops);
-    for (const op of ops) this.#host.core.store.write(op);
-  }
-
-  /** For the peer: the watchers' share of visible changes. */
-  notify(changes: readonly Change[]): void {
-    const watches = this.#watches;
-    if (watches === undefined || watches.size === 0) return;
-    for (const { key, bytes, revision } of changes) {
-      for (const watch of [...watches]) {
-        if (!watch.matches(key)) continue;
-        try {
-          watch.fn(key, bytes === undefined ? undefined : this.#decode(bytes), revision);
-        } catch (cause) {
-          this.#host.report(listenerFailed(`watch of ${key}`, cause));
-        }
-      }
-    }
-  }
-
-  /** For the peer: a value that is not in the store any more, or not yet. */
-  decode(bytes: Buffer | undefined): unknown {
-    return bytes === undefined ? undefined : this.#decode(bytes);
   }
 
   async #compareAndSet(
@@ -217,10 +160,11 @@ export class SharedStore<State = Record<string, unknown>> {
     options?: SetOptions,
   ): Promise<'accepted' | 'conflict' | 'session lost'> {
     checkKey(key);
-    this.#host.core.assertLive();
-    const bytes = value === undefined ? undefined : this.#encode(key, value);
+    this.#pump.assertLive();
+    const { values } = this.#pump;
+    const bytes = value === undefined ? undefined : values.encode(key, value);
     const result = await new Promise<CompareAndSetResult>((resolve) => {
-      this.#host.core.store.compareAndSet(
+      values.endpoint.compareAndSet(
         { kind: 'compare-and-set', key, bytes, expectedRevision, ttlMs: ttlOf(options) },
         resolve,
       );
@@ -228,17 +172,8 @@ export class SharedStore<State = Record<string, unknown>> {
     if (result.accepted) return 'accepted';
     if (result.error.code === 'NYOTA_STORE_CONFLICT') return 'conflict';
     // The store's content went along into the new session: the write can be tried there.
-    if (result.error.code === 'NYOTA_SESSION_LOST' && this.#host.core.state.is !== 'ended')
-      return 'session lost';
+    if (result.error.code === 'NYOTA_SESSION_LOST' && !this.#pump.ended) return 'session lost';
     throw result.error;
-  }
-
-  #encode(key: string, value: unknown): Buffer {
-    return encodeValue(key, value, this.#host.core.sender.payloadLimits);
-  }
-
-  #decode(bytes: Buffer): unknown {
-    return decodePayload(bytes, 0, bytes.length, this.#host.core.limits);
   }
 }
 

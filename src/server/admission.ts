@@ -1,52 +1,148 @@
 /**
- * The server's half of a handshake on one socket: hears OPEN within the deadline, asks who it is, and answers. What it
- * admits is the registry's business; what it refuses is told to the peer, and harms nobody else.
+ * From an accepted connection to a session: its turn in the waiting line, and the server's half of the handshake, which
+ * hears OPEN within the deadline, asks who it is, and answers. `Admissions` has all of a server's connections that are so
+ * far, `Admission` one of them. What is refused is told to the peer, and harms nobody else. Who may have which session is
+ * decided in sessions.ts.
  */
-import type { Clock, ClockTimer } from '../clock.js';
+import type { ClockTimer } from '../clock.js';
 import { decodePayload } from '../codec/payload.js';
 import { NyotaError } from '../errors.js';
 import { Connection, type ConnectionReader, type SocketLike } from '../net/connection.js';
-import { tlsSocketOf } from '../net/listener.js';
-import type { Limits } from '../options.js';
+import { type Listener, tlsSocketOf } from '../net/listener.js';
+import { type Arrival, WaitingLine } from '../net/waiting-line.js';
+import type { LifecycleEmitter } from '../peer/listeners.js';
 import { FrameType, MAX_HANDSHAKE_FRAME_BYTES } from '../wire/constants.js';
 import { encodeFrame } from '../wire/frame-encoder.js';
 import { encodeReject, type OpenMessage, parseOpen } from '../wire/messages.js';
-import type { Authenticate } from './server-options.js';
+import type { ResolvedServerOptions } from './options.js';
+import { Refusal, type Sessions, unauthorized } from './sessions.js';
 
 /** Bytes that all unauthenticated connections together may have sent. */
-export const MAX_UNAUTHENTICATED_BYTES = 4 * 1024 * 1024;
-const MAX_REPORTED_SENT = 2 ** 48 - 1;
+const MAX_UNAUTHENTICATED_BYTES = 4 * 1024 * 1024;
+/** So many times `maxUnauthenticated` connections may always wait for their turn. */
+const WAITING_FACTOR = 4;
+/** Which part of its deadline a handshake may wait for its turn. */
+const LONGEST_WAIT = 0.75;
 
-/** A refusal that may tell what is known of a session that is gone. */
-export class Refusal {
-  readonly error: NyotaError;
-  readonly received: number | undefined;
-  readonly sent: number | undefined;
+/** All connections of a server that are not in yet. */
+export class Admissions<C> {
+  readonly options: ResolvedServerOptions;
+  readonly sessions: Sessions<C>;
+  readonly #lifecycle: LifecycleEmitter;
+  readonly #listener: Listener;
+  readonly #line: WaitingLine;
+  readonly #handshakes = new Set<Admission<C>>();
+  /** Bytes that those in their handshake have sent. */
+  bytes = 0;
+  #refusedCount = 0;
+  /** From here on everybody is refused, for this reason. */
+  #closed: NyotaError | undefined;
 
-  /** @param numbers `exact` false: up to `received` is handled, and of what lies beyond nobody can tell */
-  constructor(error: NyotaError, numbers?: { received: number; sent: number; exact?: boolean | undefined }) {
-    this.error = error;
-    this.received = numbers?.exact === false ? undefined : numbers?.received;
-    this.sent = numbers && Math.min(numbers.sent, MAX_REPORTED_SENT);
+  /** @param lifecycle the server's own events */
+  constructor(
+    options: ResolvedServerOptions,
+    sessions: Sessions<C>,
+    lifecycle: LifecycleEmitter,
+    listener: Listener,
+  ) {
+    this.options = options;
+    this.sessions = sessions;
+    this.#lifecycle = lifecycle;
+    this.#listener = listener;
+    const { clock, maxUnauthenticated, maxSessions, limits } = options;
+    this.#line = new WaitingLine({
+      clock,
+      hasPlace: () => this.#unfinished < maxUnauthenticated,
+      // As many as would have a connection each if all sessions came back at once.
+      takesMore: (waiting) =>
+        waiting < WAITING_FACTOR * maxUnauthenticated || listener.open <= maxSessions + maxUnauthenticated,
+      // Enough is left of the deadline for the handshake itself.
+      longestWaitMs: LONGEST_WAIT * limits.handshakeTimeoutMs,
+    });
+  }
+
+  /** Those in their handshake, and those that wait for their turn. */
+  get size(): number {
+    return this.#unfinished + this.#line.size;
+  }
+
+  /** How many were refused, or broke off, so far. */
+  get refusedCount(): number {
+    return this.#refusedCount;
+  }
+
+  /** A connection was accepted: it begins in its turn. */
+  arrived(arrival: Arrival): void {
+    if (this.#closed !== undefined) arrival.refuse(this.#closed);
+    else this.#line.arrive(arrival);
+  }
+
+  /** It is gone before its turn. */
+  left(arrival: Arrival): void {
+    this.#line.leave(arrival);
+  }
+
+  /**
+   * A connection's turn has come, its TLS is done.
+   *
+   * @param since when it was accepted
+   * @param refusal why it is not let in, where that is known already
+   */
+  begin(socket: SocketLike, since: number, refusal: NyotaError | undefined): void {
+    const admission = new Admission(this, socket, since);
+    this.#handshakes.add(admission);
+    // One whose TLS handshake ended while the server closed.
+    const error = refusal ?? this.#closed;
+    if (error !== undefined) admission.refuse(new Refusal(error));
+  }
+
+  /** A TLS handshake has failed. */
+  tlsFailed(error: NyotaError, remoteAddress: string | undefined): void {
+    this.refused(error, remoteAddress);
+    this.#line.placeFreed(false);
+  }
+
+  /** Tells all of them why they are not let in. */
+  refuseAll(error: NyotaError): void {
+    this.#line.refuseAll(error);
+    for (const admission of [...this.#handshakes]) admission.refuse(new Refusal(error));
+    this.#listener.destroyHandshakes();
+  }
+
+  /** The same, and those that come yet are refused too. */
+  close(error: NyotaError): void {
+    this.#closed = error;
+    this.refuseAll(error);
+  }
+
+  /** The same without a word. */
+  destroy(error: NyotaError): void {
+    this.#closed = error;
+    this.#line.clear();
+    for (const admission of [...this.#handshakes]) admission.destroy();
+  }
+
+  /** One was refused, or broke off in its handshake. */
+  refused(error: NyotaError, remoteAddress: string | undefined): void {
+    this.#refusedCount++;
+    this.#lifecycle.emit('clientError', error, { remoteAddress });
+  }
+
+  /** The handshake of one is over, either way. */
+  finished(admission: Admission<C>, admitted: boolean): void {
+    this.#handshakes.delete(admission);
+    this.#line.placeFreed(admitted);
+  }
+
+  /** Connections in their handshake, that of TLS included. */
+  get #unfinished(): number {
+    return this.#handshakes.size + this.#listener.handshakes;
   }
 }
 
-export interface AdmissionHost {
-  readonly limits: Limits;
-  readonly clock: Clock;
-  readonly authenticate: Authenticate | undefined;
-  /** Bytes that unauthenticated connections have sent; admissions keep it. */
-  unauthenticatedBytes: number;
-  /** Lets the client in, or says why not. May throw a NyotaError too. */
-  admit(connection: Connection, open: OpenMessage, identity: unknown): Promise<Refusal | undefined>;
-  /** The connection was refused, or broke off in its handshake. */
-  refused(error: NyotaError, remoteAddress: string | undefined): void;
-  /** The handshake is over, either way. */
-  finished(admission: Admission, admitted: boolean): void;
-}
-
-export class Admission {
-  readonly #host: AdmissionHost;
+/** One connection in its handshake. */
+class Admission<C> {
+  readonly #all: Admissions<C>;
   readonly #connection: Connection;
   readonly #remoteAddress: string | undefined;
   #timer: ClockTimer | undefined;
@@ -54,10 +150,10 @@ export class Admission {
   #over = false;
 
   /** @param since when the TCP connection was accepted */
-  constructor(host: AdmissionHost, socket: SocketLike, since: number) {
-    this.#host = host;
+  constructor(all: Admissions<C>, socket: SocketLike, since: number) {
+    this.#all = all;
     this.#remoteAddress = socket.remoteAddress;
-    const { clock, limits } = host;
+    const { clock, limits } = all.options;
     this.#connection = new Connection(socket, this.#reader(), {
       clock,
       maxFrameBytes: Math.min(MAX_HANDSHAKE_FRAME_BYTES, limits.maxFrameBytes),
@@ -87,8 +183,8 @@ export class Admission {
     return {
       chunkStart: (bytes) => {
         this.#bytes += bytes;
-        this.#host.unauthenticatedBytes += bytes;
-        if (this.#host.unauthenticatedBytes > MAX_UNAUTHENTICATED_BYTES) {
+        this.#all.bytes += bytes;
+        if (this.#all.bytes > MAX_UNAUTHENTICATED_BYTES) {
           this.refuse(
             new Refusal(new NyotaError('NYOTA_SERVER_BUSY', 'too many connections are in their handshake')),
           );
@@ -103,7 +199,7 @@ export class Admission {
             `a frame of type 0x${frame.type.toString(16)} instead of OPEN`,
           );
         }
-        const open = parseOpen(decodePayload(frame.source, frame.start, frame.end, this.#host.limits));
+        const open = parseOpen(decodePayload(frame.source, frame.start, frame.end, this.#all.options.limits));
         // What follows waits until it is known who this is.
         this.#connection.hold();
         void this.#decide(open);
@@ -112,7 +208,7 @@ export class Admission {
       closed: (error) => {
         this.#finish(false);
         const text = 'the connection closed before its handshake was finished';
-        this.#host.refused(error ?? new NyotaError('NYOTA_CONNECTION_LOST', text), this.#remoteAddress);
+        this.#all.refused(error ?? new NyotaError('NYOTA_CONNECTION_LOST', text), this.#remoteAddress);
       },
     };
   }
@@ -121,10 +217,10 @@ export class Admission {
     try {
       const identity = await this.#identify(open.auth);
       if (!this.#connection.open) return;
-      const refusal = await this.#host.admit(this.#connection, open, identity);
+      const refusal = await this.#all.sessions.admit(this.#connection, open, identity);
       if (refusal === undefined) {
         this.#finish(true);
-        this.#connection.decoder.maxFrameBytes = this.#host.limits.maxFrameBytes;
+        this.#connection.decoder.maxFrameBytes = this.#all.options.limits.maxFrameBytes;
         this.#connection.release();
       } else {
         this.refuse(refusal);
@@ -141,7 +237,7 @@ export class Admission {
   }
 
   async #identify(credentials: unknown): Promise<unknown> {
-    const { authenticate } = this.#host;
+    const { authenticate } = this.#all.options;
     if (authenticate === undefined) return undefined;
     const { socket } = this.#connection;
     try {
@@ -157,15 +253,10 @@ export class Admission {
   #finish(admitted: boolean): void {
     if (this.#over) return;
     this.#over = true;
-    if (this.#timer !== undefined) this.#host.clock.clearTimeout(this.#timer);
-    this.#host.unauthenticatedBytes -= this.#bytes;
-    this.#host.finished(this, admitted);
+    if (this.#timer !== undefined) this.#all.options.clock.clearTimeout(this.#timer);
+    this.#all.bytes -= this.#bytes;
+    this.#all.finished(this, admitted);
   }
-}
-
-/** One text for any failed authentication, so that nobody learns which part of it was wrong. */
-export function unauthorized(cause?: unknown): NyotaError {
-  return new NyotaError('NYOTA_UNAUTHORIZED', 'authentication failed', { cause });
 }
 
 function rejectFrame({ error, received, sent }: Refusal): Buffer {

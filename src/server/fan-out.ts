@@ -16,11 +16,6 @@ const SHORT_ROUND_MS = 1;
 /** However long a round took, nobody waits longer for the next. */
 const LONGEST_REST_MS = 20;
 
-/** What is sent to. */
-export interface FanOutSession {
-  sendShared(body: Buffer): boolean;
-}
-
 export class FanOut implements Flushable {
   readonly #clock: Clock;
   #gathered: Flushable[] = [];
@@ -33,12 +28,12 @@ export class FanOut implements Flushable {
     this.#clock = clock;
   }
 
-  /** Adds an encoded event to each session; it goes out with the next round. False where one of them says so. */
-  send(sessions: Iterable<FanOutSession>, body: Buffer): boolean {
+  /** Runs `send`, which adds an event to each session; it goes out with the next round. Returns what `send` does. */
+  send(send: () => boolean): boolean {
     let room = true;
     try {
       gatherFlushes(this.#gathered, () => {
-        for (const session of sessions) room = session.sendShared(body) && room;
+        room = send();
       });
     } finally {
       if (!this.#due && this.#gathered.length > 0) this.#planRound();

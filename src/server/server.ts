@@ -1,89 +1,82 @@
 /**
- * The server: listens, lets clients in, and holds their sessions.
+ * The server, as users see it: listens, and tells. What comes in goes by the waiting line and the handshake (admission.ts) to
+ * its session (sessions.ts); what goes to all sessions at once is paced by fan-out.ts.
  */
-import type { ClockTimer } from '../clock.js';
 import { encodePrepared, prepare } from '../codec/payload.js';
 import { NyotaError } from '../errors.js';
-import { type AddressInfo, isLoopback, Listener, type SocketLike } from '../net/listener.js';
-import { WaitingLine } from '../net/waiting-line.js';
+import { type AddressInfo, isLoopback, Listener } from '../net/listener.js';
 import { invalidOption } from '../options.js';
-import { checkEventName, checkListener } from '../peer/checks.js';
 import type { AnyContract, Args, Names, ToClient } from '../peer/contract.js';
-import { isThenable } from '../peer/is-thenable.js';
-import { LifecycleEmitter, listenerFailed, warn } from '../peer/lifecycle-emitter.js';
-import type { ServerEvents } from '../peer/lifecycle-events.js';
-import type { ServerStats } from '../peer/stats.js';
-import { Admission, type AdmissionHost, Refusal } from './admission.js';
+import { checkEventName, checkListener, LifecycleEmitter, warn } from '../peer/listeners.js';
+import { Admissions } from './admission.js';
 import { FanOut } from './fan-out.js';
-import { Registry } from './registry.js';
-import { type ResolvedServerOptions, readServerOptions, type ServerOptions } from './server-options.js';
+import { type ResolvedServerOptions, readServerOptions, type ServerOptions } from './options.js';
 import type { Session } from './session.js';
+import { type OnSession, Sessions } from './sessions.js';
 
-/** Runs once for every `Session` object, before any of its events is dispatched. */
-export type OnSession<C> = (session: Session<C>, resumed: boolean) => void;
+export interface ServerEvents<C = AnyContract> {
+  listening: () => void;
+  /** A session began, or was brought back from a store. */
+  session: (session: Session<C>, resumed: boolean) => void;
+  /** A connection was refused or broken off; nothing else is affected. */
+  clientError: (error: NyotaError, info: { remoteAddress: string | undefined }) => void;
+  error: (error: NyotaError) => void;
+  close: () => void;
+}
 
-/** So many times `maxUnauthenticated` connections may always wait for their turn. */
-const WAITING_FACTOR = 4;
-/** Which part of its deadline a handshake may wait for its turn. */
-const LONGEST_WAIT = 0.75;
-/** Draining sessions are closed over so long, so that their clients don't all come to the next server at once. */
-const SPREAD_PER_SESSION_MS = 1;
-/** How often a durable store is asked to end what nobody came back for. */
-const SWEEP_INTERVAL_MS = 30_000;
+/** What a server counts. */
+export interface ServerStats {
+  /** Sessions held, and how many of them have a connection. */
+  readonly sessions: number;
+  readonly connected: number;
+  /** Connections in their handshake, and those that wait for their turn to begin it. */
+  readonly unauthenticated: number;
+  readonly sessionsStarted: number;
+  readonly sessionsResumed: number;
+  readonly sessionsExpired: number;
+  /** Connections that were refused, or broke off in their handshake. */
+  readonly refused: number;
+}
+
+let newServer: <C>(options: ResolvedServerOptions, onSession: OnSession<C> | undefined) => Server<C>;
 
 export class Server<C = AnyContract> implements AsyncDisposable {
   readonly #options: ResolvedServerOptions;
   readonly #lifecycle = new LifecycleEmitter(this);
   readonly #listener: Listener;
-  readonly #registry: Registry<C>;
-  readonly #line: WaitingLine;
-  readonly #admissions = new Set<Admission>();
-  readonly #admissionHost: AdmissionHost;
+  readonly #sessions: Sessions<C>;
+  readonly #admissions: Admissions<C>;
   readonly #fanOut: FanOut;
-  readonly #onSession: OnSession<C> | undefined;
-  #refusedCount = 0;
   #state: 'new' | 'open' | 'draining' | 'closed' = 'new';
   #closing: Promise<void> | undefined;
   #warned = false;
-  #sweeper: ClockTimer | undefined;
 
-  /** Use `createServer`. */
-  constructor(options: ResolvedServerOptions, onSession: OnSession<C> | undefined) {
+  static {
+    newServer = (options, onSession) => new Server(options, onSession);
+  }
+
+  private constructor(options: ResolvedServerOptions, onSession: OnSession<C> | undefined) {
     this.#options = options;
-    this.#onSession = onSession;
     this.#fanOut = new FanOut(options.clock);
-    this.#registry = new Registry<C>(options, {
-      isOpen: () => this.#state === 'open',
-      begun: (session, resumed) => this.#begun(session, resumed),
-      report: (error) => this.#lifecycle.emit('error', error),
-      misbehaved: (error, remoteAddress) => this.#lifecycle.emit('clientError', error, { remoteAddress }),
-    });
-    this.#admissionHost = this.#hostAdmissions();
-    this.#line = this.#openLine();
+    this.#sessions = new Sessions(options, this.#lifecycle, onSession);
     this.#listener = new Listener(
       { ...options, handshakeTimeoutMs: options.limits.handshakeTimeoutMs },
       {
-        arrived: (arrival) => {
-          // While it drains, a session's client may come back.
-          if (this.#state === 'closed') arrival.refuse(closingError());
-          else this.#line.arrive(arrival);
-        },
-        left: (arrival) => this.#line.leave(arrival),
-        socket: (socket, since, refusal) => this.#accept(socket, since, refusal),
+        arrived: (arrival) => this.#admissions.arrived(arrival),
+        left: (arrival) => this.#admissions.left(arrival),
+        socket: (socket, since, refusal) => this.#admissions.begin(socket, since, refusal),
+        refused: (error, remoteAddress) => this.#admissions.tlsFailed(error, remoteAddress),
         listening: () => this.#onListening(),
-        refused: (error, remoteAddress) => {
-          this.#refused(error, remoteAddress);
-          this.#line.placeFreed(false);
-        },
         closed: () => this.#onClosed(),
         error: (error) => this.#lifecycle.emit('error', error),
       },
     );
+    this.#admissions = new Admissions(options, this.#sessions, this.#lifecycle, this.#listener);
   }
 
   /** The sessions at hand, by id, those that wait for their client included. */
   get sessions(): ReadonlyMap<string, Session<C>> {
-    return this.#registry.sessions;
+    return this.#sessions.held;
   }
 
   get listening(): boolean {
@@ -118,24 +111,24 @@ export class Server<C = AnyContract> implements AsyncDisposable {
   }
 
   on<K extends keyof ServerEvents<C>>(event: K, listener: ServerEvents<C>[K]): this {
-    this.#lifecycle.listeners.on(event, checkListener(event, listener));
+    this.#lifecycle.on(event, checkListener(event, listener));
     return this;
   }
 
   once<K extends keyof ServerEvents<C>>(event: K, listener: ServerEvents<C>[K]): this {
-    this.#lifecycle.listeners.once(event, checkListener(event, listener));
+    this.#lifecycle.once(event, checkListener(event, listener));
     return this;
   }
 
   /** Without a listener: all of the event. */
   off<K extends keyof ServerEvents<C>>(event: K, listener?: ServerEvents<C>[K]): this {
-    this.#lifecycle.listeners.off(event, listener === undefined ? undefined : checkListener(event, listener));
+    this.#lifecycle.off(event, listener === undefined ? undefined : checkListener(event, listener));
     return this;
   }
 
   /** The same as `off`, with a listener: what `once` of `node:events` calls. */
   removeListener(event: string, listener: unknown): this {
-    this.#lifecycle.listeners.off(event, checkListener(event, listener));
+    this.#lifecycle.off(event, checkListener(event, listener));
     return this;
   }
 
@@ -150,18 +143,16 @@ export class Server<C = AnyContract> implements AsyncDisposable {
     const values = prepare(args, this.#options.limits, 'args', 1, 2);
     // A copy: listeners that run in between may encode something of their own.
     const body = Buffer.from(encodePrepared([event, values]));
-    return this.#fanOut.send(this.sessions.values(), body);
+    return this.#fanOut.send(() => this.#sessions.sendShared(body));
   }
 
   stats(): ServerStats {
-    let connected = 0;
-    for (const session of this.sessions.values()) if (session.connected) connected++;
     return {
       sessions: this.sessions.size,
-      connected,
-      unauthenticated: this.#unfinished + this.#line.size,
-      ...this.#registry.counts,
-      refused: this.#refusedCount,
+      connected: this.#sessions.connected,
+      unauthenticated: this.#admissions.size,
+      ...this.#sessions.counts,
+      refused: this.#admissions.refusedCount,
     };
   }
 
@@ -179,12 +170,11 @@ export class Server<C = AnyContract> implements AsyncDisposable {
   destroy(): void {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
-    this.#line.clear();
     this.#fanOut.stop();
-    for (const admission of [...this.#admissions]) admission.destroy();
-    for (const session of [...this.sessions.values()]) session.leave();
+    this.#admissions.destroy(closingError());
+    this.#sessions.destroy();
     this.#listener.destroySockets();
-    this.#closing ??= this.#stopListening().then(() => this.#closeStore());
+    this.#closing ??= this.#stopListening().then(() => this.#sessions.closeStore());
   }
 
   /** Holds the process while it listens; the default. */
@@ -205,60 +195,13 @@ export class Server<C = AnyContract> implements AsyncDisposable {
   async #close(): Promise<void> {
     if (this.#state === 'closed') return;
     this.#state = 'draining';
-    const { limits, clock } = this.#options;
-    this.#refuseUnfinished();
-    const sessions = [...this.sessions.values()];
-    const spreadMs = Math.min(limits.drainTimeoutMs / 2, sessions.length * SPREAD_PER_SESSION_MS);
-    for (const session of sessions) session.goAway(limits.drainTimeoutMs);
-    await Promise.all(
-      sessions.map((session, i) => {
-        const waitMs = Math.floor((spreadMs * i) / sessions.length);
-        const slot = (): Promise<void> =>
-          waitMs === 0 ? Promise.resolve() : new Promise((resolve) => void clock.setTimeout(resolve, waitMs));
-        return session.finish(closingError(), slot);
-      }),
-    );
-    // Those that came back while the others drained, some of them from a slow store.
-    for (;;) {
-      const { admitting } = this.#registry;
-      if (admitting === undefined && this.sessions.size === 0) break;
-      await admitting;
-      for (const session of [...this.sessions.values()]) await session.finish(closingError());
-    }
+    // While it drains, a session's client may come back.
+    this.#admissions.refuseAll(closingError());
+    await this.#sessions.close(closingError());
     this.#state = 'closed';
-    this.#refuseUnfinished();
+    this.#admissions.close(closingError());
     await this.#stopListening();
-    await this.#closeStore();
-  }
-
-  async #closeStore(): Promise<void> {
-    if (this.#sweeper !== undefined) this.#options.clock.clearTimeout(this.#sweeper);
-    this.#sweeper = undefined;
-    try {
-      await this.#registry.ending;
-      await this.#options.store.close();
-    } catch (cause) {
-      this.#lifecycle.emit(
-        'error',
-        new NyotaError('NYOTA_STORE_FAILED', 'closing the store failed', { cause }),
-      );
-    }
-  }
-
-  /** Ends the sessions in the store that nobody came back for, now and from time to time. */
-  async #sweep(): Promise<void> {
-    const { store, clock } = this.#options;
-    try {
-      await store.sweep(clock.now());
-    } catch (cause) {
-      this.#lifecycle.emit(
-        'error',
-        new NyotaError('NYOTA_STORE_FAILED', 'sweeping the store failed', { cause }),
-      );
-    }
-    if (this.#state !== 'open') return;
-    this.#sweeper = clock.setTimeout(() => void this.#sweep(), SWEEP_INTERVAL_MS);
-    this.#sweeper.unref?.();
+    await this.#sessions.closeStore();
   }
 
   #stopListening(): Promise<void> {
@@ -271,55 +214,6 @@ export class Server<C = AnyContract> implements AsyncDisposable {
       if (this.#listener.listening) this.#listener.close(done);
       else process.nextTick(done);
     });
-  }
-
-  /** Connections in their handshake, that of TLS included. */
-  get #unfinished(): number {
-    return this.#admissions.size + this.#listener.handshakes;
-  }
-
-  #openLine(): WaitingLine {
-    const { clock, maxUnauthenticated, maxSessions, limits } = this.#options;
-    return new WaitingLine({
-      clock,
-      hasPlace: () => this.#unfinished < maxUnauthenticated,
-      // As many as would have a connection each if all sessions came back at once.
-      takesMore: (waiting) =>
-        waiting < WAITING_FACTOR * maxUnauthenticated ||
-        this.#listener.open <= maxSessions + maxUnauthenticated,
-      // Enough is left of the deadline for the handshake itself.
-      longestWaitMs: LONGEST_WAIT * limits.handshakeTimeoutMs,
-    });
-  }
-
-  #accept(socket: SocketLike, since: number, refusal: NyotaError | undefined): void {
-    const admission = new Admission(this.#admissionHost, socket, since);
-    this.#admissions.add(admission);
-    // One whose TLS handshake ended while the server closed.
-    const error = refusal ?? (this.#state === 'closed' ? closingError() : undefined);
-    if (error !== undefined) admission.refuse(new Refusal(error));
-  }
-
-  #refuseUnfinished(): void {
-    this.#line.refuseAll(closingError());
-    for (const admission of [...this.#admissions]) admission.refuse(new Refusal(closingError()));
-    this.#listener.destroyHandshakes();
-  }
-
-  #begun(session: Session<C>, resumed: boolean): void {
-    const failed = (cause: unknown): void => this.#lifecycle.emit('error', listenerFailed('session', cause));
-    try {
-      const result: unknown = this.#onSession?.call(this, session, resumed);
-      if (isThenable(result)) result.then(undefined, failed);
-    } catch (cause) {
-      failed(cause);
-    }
-    this.#lifecycle.emit('session', session, resumed);
-  }
-
-  #refused(error: NyotaError, remoteAddress: string | undefined): void {
-    this.#refusedCount++;
-    this.#lifecycle.emit('clientError', error, { remoteAddress });
   }
 
   /** The listening socket is closed: by us, or by the signal that `listen` was given. */
@@ -343,23 +237,8 @@ export class Server<C = AnyContract> implements AsyncDisposable {
         ),
       );
     }
-    if (this.#options.store.durable) void this.#sweep();
+    this.#sessions.startSweeping();
     this.#lifecycle.emit('listening');
-  }
-
-  #hostAdmissions(): AdmissionHost {
-    return {
-      limits: this.#options.limits,
-      clock: this.#options.clock,
-      authenticate: this.#options.authenticate,
-      unauthenticatedBytes: 0,
-      admit: (connection, open, identity) => this.#registry.admit(connection, open, identity),
-      refused: (error, remoteAddress) => this.#refused(error, remoteAddress),
-      finished: (admission, admitted) => {
-        this.#admissions.delete(admission);
-        this.#line.placeFreed(admitted);
-      },
-    };
   }
 }
 
@@ -381,8 +260,8 @@ export function createServer<C = AnyContract>(
 ): Server<C> {
   if (second !== undefined && typeof second !== 'function')
     throw invalidOption('onSession', 'a function', second);
-  if (typeof first === 'function') return new Server<C>(readServerOptions({}), first);
-  if (typeof first === 'object') return new Server<C>(readServerOptions(first), second);
-  const server = new Server<C>(readServerOptions({}), second);
+  if (typeof first === 'function') return newServer<C>(readServerOptions({}), first);
+  if (typeof first === 'object') return newServer<C>(readServerOptions(first), second);
+  const server = newServer<C>(readServerOptions({}), second);
   return server.listen(first);
 }

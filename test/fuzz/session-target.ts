@@ -7,8 +7,8 @@
 import type { Client } from '../../src/client/client.js';
 import { createClient } from '../../src/client/create-client.js';
 import type { NyotaError } from '../../src/errors.js';
+import type { ServerOptions } from '../../src/server/options.js';
 import { createServer, type Server } from '../../src/server/server.js';
-import type { ServerOptions } from '../../src/server/server-options.js';
 import { encodePreamble } from '../../src/wire/preamble.js';
 import type { Random } from '../simulation/random.js';
 import { Schedule } from '../simulation/schedule.js';

@@ -1,11 +1,11 @@
 /** Options hold whatever is handed in: a value is taken as it is, or refused by name; nothing is corrected silently. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type ClientOptions, readClientOptions } from '../../src/client/client-options.js';
+import { type ClientOptions, readClientOptions } from '../../src/client/options.js';
 import { NyotaError, printable } from '../../src/errors.js';
 import { type Address, formatAddress, parseAddress } from '../../src/net/address.js';
 import { LIMIT_NAMES, type LimitOptions, readLimits, refuseUnknown } from '../../src/options.js';
-import { readServerOptions, type ServerOptions } from '../../src/server/server-options.js';
+import { readServerOptions, type ServerOptions } from '../../src/server/options.js';
 
 /** The error that `fn` throws, which must be a NyotaError; undefined where it throws none. */
 function refusal(fn: () => unknown): NyotaError | undefined {

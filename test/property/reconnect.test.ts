@@ -1,7 +1,8 @@
 /** How long a client waits between attempts: within its bounds, longer and longer, spread where it should be. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type ReconnectOptions, reconnectDelay } from '../../src/client/reconnect-schedule.js';
+import { reconnectDelay } from '../../src/client/connect.js';
+import type { ReconnectOptions } from '../../src/client/options.js';
 
 const options: fc.Arbitrary<ReconnectOptions> = fc
   .record({

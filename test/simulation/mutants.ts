@@ -3,7 +3,7 @@
  * caught by the simulation; one that is not shows an invariant that is missing.
  */
 
-import { ClientIdentity } from '../../src/client/client-identity.js';
+import { ClientIdentity } from '../../src/client/identity.js';
 import { ReplicaEndpoint } from '../../src/features/store/replica-endpoint.js';
 import { SequencerEndpoint } from '../../src/features/store/sequencer-endpoint.js';
 import { Deliveries } from '../../src/link/deliveries.js';
@@ -15,8 +15,8 @@ import { Outbox } from '../../src/link/outbox.js';
 import { Sender } from '../../src/link/sender.js';
 import { SessionCore } from '../../src/link/session-core.js';
 import { Connection } from '../../src/net/connection.js';
-import { Runtime } from '../../src/peer/runtime.js';
-import { Session } from '../../src/server/session.js';
+import { Pump } from '../../src/peer/pump.js';
+import { HeldSession } from '../../src/server/held-session.js';
 import { MemoryStore } from '../../src/stores/memory.js';
 import type { SessionBatch } from '../../src/stores/session-store.js';
 import { FrameType, LENGTH_BYTES } from '../../src/wire/constants.js';
@@ -105,9 +105,9 @@ const receiving: readonly Mutant[] = [
     };
   }),
   method('pause is ignored', Dispatcher, 'pause', () => () => {}),
-  method('no back-pressure', Runtime, 'setReading', () => () => {}),
-  getter('received told too high', Session, 'received', function (this: Session) {
-    return (this as unknown as { core: SessionCore }).core.dispatcher.inbox.received + 1;
+  method('no back-pressure', Pump, 'setReading', () => () => {}),
+  getter('received told too high', HeldSession, 'received', function (this: HeldSession) {
+    return this.core.dispatcher.inbox.received + 1;
   }),
 ];
 
@@ -137,7 +137,7 @@ const sending: readonly Mutant[] = [
       return seq > this.sentSeq && seq <= this.lastSeq;
     };
   }),
-  method('drain is never told', Runtime, 'drain', () => () => {}),
+  method('drain is never told', Pump, 'drain', () => () => {}),
   method('an acknowledgement is told twice', Deliveries, 'add', (before) => {
     return function (this: Deliveries, seq: number, options: { onAck?: (error?: unknown) => void }) {
       const { onAck } = options;
@@ -211,7 +211,7 @@ const owning: readonly Mutant[] = [
         const stored = load.call(this, id);
         return stored && { ...stored, attempt: 0 };
       };
-      const undo = getter('', Session, 'attempt', () => 0).apply();
+      const undo = getter('', HeldSession, 'attempt', () => 0).apply();
       return () => {
         undo();
         MemoryStore.prototype.load = load;
@@ -223,8 +223,8 @@ const owning: readonly Mutant[] = [
       return call(before, this, this.state.is === 'attached' ? this.state.generation : 0);
     };
   }),
-  method('a takeover keeps both', Runtime, 'attach', (before) => {
-    return function (this: Runtime, ...args: unknown[]) {
+  method('a takeover keeps both', Pump, 'attach', (before) => {
+    return function (this: Pump, ...args: unknown[]) {
       const { end } = Connection.prototype;
       Connection.prototype.end = () => {};
       try {
@@ -237,12 +237,12 @@ const owning: readonly Mutant[] = [
   {
     name: 'expiry ignores a reconnect',
     apply: () => {
-      const { attach } = Session.prototype;
+      const { welcome } = HeldSession.prototype;
       const { clearTimeout } = SimProcess.prototype;
-      Session.prototype.attach = function (...args) {
+      HeldSession.prototype.welcome = function (...args) {
         keepsTimers = true;
         try {
-          attach.apply(this, args);
+          welcome.apply(this, args);
         } finally {
           keepsTimers = false;
         }
@@ -251,7 +251,7 @@ const owning: readonly Mutant[] = [
         if (!keepsTimers) clearTimeout.call(this, timer);
       };
       return () => {
-        Session.prototype.attach = attach;
+        HeldSession.prototype.welcome = welcome;
         SimProcess.prototype.clearTimeout = clearTimeout;
       };
     },
@@ -290,7 +290,7 @@ const storing: readonly Mutant[] = [
   },
   method('the tombstone is lost', MemoryStore, 'tombstone', () => () => undefined),
   method('a step of the old session lets the new one out', Journal, 'restarted', () => () => {}),
-  getter('the last step is not waited for', Runtime, 'unsettled', () => false),
+  getter('the last step is not waited for', Pump, 'unsettled', () => false),
 ];
 
 export const MUTANTS: readonly Mutant[] = [...receiving, ...sending, ...sharing, ...owning, ...storing];

@@ -1,6 +1,9 @@
 /** What the parts of one simulated run share: time, network, disks, books, the trace, and what was found wrong. */
+import type { Client } from '../../src/client/client.js';
 import { NyotaError } from '../../src/errors.js';
 import type { SessionCore } from '../../src/link/session-core.js';
+import { pumpOf } from '../../src/peer/peer.js';
+import type { Session } from '../../src/server/session.js';
 import { Books, type Line } from './books.js';
 import type { World } from './plan.js';
 import { Random } from './random.js';
@@ -135,6 +138,6 @@ function causeOf(error: unknown): string {
 }
 
 /** The session behind a peer: what a user never sees, and the checks look at. */
-export function coreOf(peer: object): SessionCore {
-  return (peer as { core: SessionCore }).core;
+export function coreOf(peer: Client | Session): SessionCore {
+  return pumpOf(peer).core;
 }

@@ -1,8 +1,8 @@
 /** A simulated server: the real `Server` in a process that may die, stand still, drain, and start again. */
 
 import type { NyotaError } from '../../src/errors.js';
+import type { ServerOptions } from '../../src/server/options.js';
 import { createServer, type Server } from '../../src/server/server.js';
-import type { ServerOptions } from '../../src/server/server-options.js';
 import type { Session } from '../../src/server/session.js';
 import type { Line, Sent, SessionLife } from './books.js';
 import { limitsOf } from './limits.js';

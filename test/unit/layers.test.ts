@@ -14,12 +14,13 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   errors: [],
   clock: [],
   lifecycle: [],
+  async: ['clock'],
   codec: ['errors'],
   options: ['errors', 'clock', 'lifecycle', 'codec'], // of codec its constants alone, see ONLY
   link: ['errors', 'lifecycle', 'options', 'codec'],
   stores: ['errors', 'link'],
   net: ['errors', 'clock', 'lifecycle', 'options', 'codec'],
-  peer: ['errors', 'clock', 'lifecycle', 'options', 'codec', 'link', 'stores', 'net'],
+  peer: ['errors', 'clock', 'lifecycle', 'async', 'options', 'codec', 'link', 'stores', 'net'],
   index: ['errors', 'clock', 'lifecycle', 'options', 'codec', 'link', 'stores', 'net', 'peer'],
   exorelay: ['index'],
   exocom: ['index', 'exorelay'], // of exorelay/ the message alone, see ONLY
@@ -34,7 +35,7 @@ const SAME: Readonly<Record<string, string>> = {
   server: 'peer',
 };
 const PARTS = Object.keys(MAY_IMPORT);
-const FILES = new Set(['errors', 'clock', 'lifecycle', 'options', 'index']);
+const FILES = new Set(['errors', 'clock', 'lifecycle', 'async', 'options', 'index']);
 const PURE = ['codec', 'link'];
 const SOCKETS = ['node:net', 'node:tls'];
 const KNOW_SOCKETS = ['net', 'testing', 'cli'];

@@ -1,8 +1,7 @@
 /** Keeping a client connected: when the next attempt is made, and what stops the attempts. */
 import { describe, expect, it } from 'vitest';
-import { Connector } from '../../../src/client/connector.js';
-import { Handles } from '../../../src/client/handle-set.js';
-import type { ReconnectOptions } from '../../../src/client/reconnect-schedule.js';
+import { type Connectable, Connector } from '../../../src/client/connect.js';
+import { type ReconnectOptions, readClientOptions } from '../../../src/client/options.js';
 import { NyotaError } from '../../../src/errors.js';
 import { createFakeClock } from '../../../src/testing/index.js';
 import { turns } from '../../support/session-connection.js';
@@ -12,28 +11,43 @@ const REFUSED = new NyotaError('NYOTA_CONNECT_FAILED', 'refused');
 const NEVER = new NyotaError('NYOTA_UNAUTHORIZED', 'no');
 const CLOSED = new NyotaError('NYOTA_CLOSED', 'closed');
 
+/** A connector whose attempts are scripted. */
+class Scripted extends Connector {
+  readonly #attempt: (signal: AbortSignal) => Promise<void>;
+
+  constructor(
+    options: ConstructorParameters<typeof Connector>[0],
+    client: Pick<Connectable, 'waiting' | 'gaveUp'>,
+    attempt: (signal: AbortSignal) => Promise<void>,
+  ) {
+    super(options, client as Connectable);
+    this.#attempt = attempt;
+  }
+
+  protected override attempt(signal: AbortSignal): Promise<void> {
+    return this.#attempt(signal);
+  }
+}
+
 function setUp(attempt: (signal: AbortSignal) => Promise<void>, random = () => 0.5) {
   const clock = createFakeClock();
-  const handles = new Handles();
   const attempts: number[] = [];
   const waits: Array<[attempt: number, delayMs: number, code: string | undefined]> = [];
   const gaveUp: NyotaError[] = [];
-  let dialling = 0;
-  const connector: Connector = new Connector(
-    { clock, random, handles },
+  const states: string[] = [];
+  const connector: Connector = new Scripted(
+    readClientOptions({ port: 1, clock, random, reconnect: SCHEDULE }),
     {
-      attempt: (signal) => {
-        attempts.push(clock.now());
-        return attempt(signal);
-      },
       waiting: (number, delayMs, error) => waits.push([number, delayMs, error?.code]),
-      dialling: () => {
-        dialling++;
-      },
       gaveUp: (error) => gaveUp.push(error),
     },
+    (signal) => {
+      attempts.push(clock.now());
+      states.push(connector.state);
+      return attempt(signal);
+    },
   );
-  return { clock, handles, attempts, waits, gaveUp, connector, dialled: () => dialling };
+  return { clock, attempts, waits, gaveUp, connector, states };
 }
 
 const refuse = async (): Promise<void> => {
@@ -42,8 +56,9 @@ const refuse = async (): Promise<void> => {
 
 describe('attempts to connect', () => {
   it('begin at once, and come again by the schedule, for ever', async () => {
-    const { clock, attempts, waits, connector, dialled } = setUp(refuse);
-    connector.start(() => SCHEDULE);
+    const { clock, attempts, waits, connector, states } = setUp(refuse);
+    expect(connector.state).toBe('idle');
+    connector.start();
     await clock.advance(5_500);
     expect(attempts).toEqual([0, 100, 300, 700, 1_500, 2_500, 3_500, 4_500, 5_500]);
     expect(waits.slice(0, 3)).toEqual([
@@ -51,13 +66,15 @@ describe('attempts to connect', () => {
       [2, 200, 'NYOTA_CONNECT_FAILED'],
       [3, 400, 'NYOTA_CONNECT_FAILED'],
     ]);
-    expect([dialled(), connector.running]).toEqual([9, true]);
+    expect(states).toEqual(Array(9).fill('connecting'));
+    expect([connector.state, connector.running]).toEqual(['backing-off', true]);
     connector.stop(CLOSED);
   });
 
   it('go on after thousands of failures', async () => {
     const { clock, attempts, connector, gaveUp } = setUp(refuse);
-    connector.start(() => ({ ...SCHEDULE, maxDelayMs: 100 }));
+    connector.schedule = { ...SCHEDULE, maxDelayMs: 100 };
+    connector.start();
     await clock.advance(120_000);
     expect([attempts.length, gaveUp]).toEqual([1_201, []]);
     connector.stop(CLOSED);
@@ -65,7 +82,8 @@ describe('attempts to connect', () => {
 
   it('are spread by the jitter', async () => {
     const { clock, attempts, connector } = setUp(refuse, () => 0.25);
-    connector.start(() => ({ ...SCHEDULE, jitter: 'full' }));
+    connector.schedule = { ...SCHEDULE, jitter: 'full' };
+    connector.start();
     await clock.advance(180);
     expect(attempts).toEqual([0, 25, 75, 175]);
     connector.stop(CLOSED);
@@ -76,37 +94,37 @@ describe('attempts to connect', () => {
     const { clock, attempts, connector } = setUp(async () => {
       throw busy;
     });
-    connector.start(() => SCHEDULE);
+    connector.start();
     await clock.advance(2_000);
     expect(attempts).toEqual([0, 450, 900, 1_350, 2_150].filter((at) => at <= 2_000));
     connector.stop(CLOSED);
   });
 
   it('end with one that succeeds: nothing is left behind', async () => {
-    const { clock, attempts, connector, handles, gaveUp } = setUp(async () => {});
-    connector.start(() => SCHEDULE);
-    connector.start(() => SCHEDULE);
+    const { clock, attempts, connector, gaveUp } = setUp(async () => {});
+    connector.start();
+    connector.start();
     await clock.advance(5_000);
     expect([attempts, connector.running, gaveUp, clock.pendingTimers]).toEqual([[0], false, [], 0]);
-    expect(handles.refd).toBe(true);
+    expect([connector.state, connector.refd]).toEqual(['idle', true]);
   });
 
   it('are one alone without a schedule', async () => {
     const { clock, attempts, connector, gaveUp } = setUp(refuse);
-    connector.start(() => undefined);
+    connector.schedule = undefined;
+    connector.start();
     await clock.advance(5_000);
     expect([attempts, gaveUp, connector.running]).toEqual([[0], [REFUSED], false]);
   });
 
   it('follow a schedule that changes while they go on', async () => {
-    let schedule: ReconnectOptions | undefined = SCHEDULE;
     const { clock, attempts, connector, gaveUp } = setUp(refuse);
-    connector.start(() => schedule);
+    connector.start();
     await clock.advance(300);
-    schedule = { ...SCHEDULE, minDelayMs: 1, maxDelayMs: 10 };
+    connector.schedule = { ...SCHEDULE, minDelayMs: 1, maxDelayMs: 10 };
     await clock.advance(420);
     expect(attempts.slice(0, 6)).toEqual([0, 100, 300, 700, 708, 718]);
-    schedule = undefined;
+    connector.schedule = undefined;
     await clock.advance(100);
     expect([gaveUp, connector.running]).toEqual([[REFUSED], false]);
   });
@@ -117,7 +135,7 @@ describe('what stops them', () => {
     const { clock, attempts, connector, gaveUp } = setUp(async () => {
       throw attempts.length < 3 ? REFUSED : NEVER;
     });
-    connector.start(() => SCHEDULE);
+    connector.start();
     await clock.advance(10_000);
     expect([attempts.length, gaveUp, connector.running, clock.pendingTimers]).toEqual([3, [NEVER], false, 0]);
   });
@@ -127,7 +145,7 @@ describe('what stops them', () => {
     const { clock, waits, connector } = setUp(async () => {
       throw bug;
     });
-    connector.start(() => SCHEDULE);
+    connector.start();
     await clock.advance(150);
     expect(waits.map(([, , code]) => code)).toEqual(['NYOTA_INTERNAL', 'NYOTA_INTERNAL']);
     connector.stop(CLOSED);
@@ -135,7 +153,7 @@ describe('what stops them', () => {
 
   it('stop: quietly, in a wait or in an attempt, whose signal tells it', async () => {
     const waiting = setUp(refuse);
-    waiting.connector.start(() => SCHEDULE);
+    waiting.connector.start();
     await turns(2);
     waiting.connector.stop(CLOSED);
     await waiting.clock.advance(5_000);
@@ -156,7 +174,7 @@ describe('what stops them', () => {
           });
         }),
     );
-    attempting.connector.start(() => SCHEDULE);
+    attempting.connector.start();
     await turns(2);
     attempting.connector.stop(CLOSED);
     attempting.connector.stop(CLOSED);
@@ -172,10 +190,10 @@ describe('what stops them', () => {
           rejects.push(reject);
         }),
     );
-    connector.start(() => SCHEDULE);
+    connector.start();
     await turns(2);
     connector.stop(CLOSED);
-    connector.start(() => SCHEDULE);
+    connector.start();
     await turns(2);
     rejects[0]?.(CLOSED); // late
     await turns(2);
@@ -190,7 +208,7 @@ describe('what stops them', () => {
 describe('hurry', () => {
   it('ends the wait, and the delays begin anew', async () => {
     const { clock, attempts, connector } = setUp(refuse);
-    connector.start(() => SCHEDULE);
+    connector.start();
     await clock.advance(800);
     expect(attempts).toEqual([0, 100, 300, 700]);
     connector.hurry();
@@ -206,7 +224,7 @@ describe('hurry', () => {
       if (attempts.length < 4) connector.hurry();
       return items.length;
     };
-    connector.start(() => SCHEDULE);
+    connector.start();
     await clock.advance(50);
     expect(attempts).toEqual([0, 0, 0, 0]);
     connector.stop(CLOSED);
@@ -216,15 +234,15 @@ describe('hurry', () => {
 describe('a connection that is lost', () => {
   it('and had lived brings the first delay; one that had not, the next', async () => {
     const { clock, attempts, connector } = setUp(async () => {});
-    connector.start(() => SCHEDULE);
+    connector.start();
     await turns(2);
     connector.lost(false, REFUSED);
     connector.lost(false, REFUSED);
-    connector.start(() => SCHEDULE);
+    connector.start();
     await clock.advance(200);
     expect(attempts).toEqual([0, 200]);
     connector.lost(true, undefined);
-    connector.start(() => SCHEDULE);
+    connector.start();
     await clock.advance(100);
     expect(attempts).toEqual([0, 200, 300]);
   });
@@ -234,9 +252,9 @@ describe('a connection that is lost', () => {
       made.connector.succeeded();
       if (made.attempts.length > 1) return;
       made.connector.lost(true, undefined);
-      made.connector.start(() => SCHEDULE);
+      made.connector.start();
     });
-    made.connector.start(() => SCHEDULE);
+    made.connector.start();
     await made.clock.advance(100);
     expect([made.attempts, made.connector.running]).toEqual([[0, 100], false]);
   });

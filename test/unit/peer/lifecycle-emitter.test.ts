@@ -1,7 +1,7 @@
 /** nyota's own events: listeners that fail never break anything, and an error nobody hears is a process warning. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { NyotaError } from '../../../src/errors.js';
-import { LifecycleEmitter, listenerFailed, textOf, warn } from '../../../src/peer/lifecycle-emitter.js';
+import { LifecycleEmitter, listenerFailed, textOf, warn } from '../../../src/peer/listeners.js';
 
 const warnings: Array<[text: unknown, options: unknown]> = [];
 beforeEach(() => {
@@ -21,7 +21,7 @@ describe('a lifecycle event', () => {
     const owner = {};
     const emitter = new LifecycleEmitter(owner);
     const heard: unknown[] = [];
-    emitter.listeners.on('connect', function (this: unknown, ...args: unknown[]) {
+    emitter.on('connect', function (this: unknown, ...args: unknown[]) {
       heard.push(this === owner, ...args);
     });
     emitter.emit('connect', { resumed: true });
@@ -34,11 +34,11 @@ describe('a lifecycle event', () => {
     const errors: NyotaError[] = [];
     const heard: string[] = [];
     const cause = new Error('broken');
-    emitter.listeners.on('connect', () => {
+    emitter.on('connect', () => {
       throw cause;
     });
-    emitter.listeners.on('connect', () => heard.push('second'));
-    emitter.listeners.on('error', (error: NyotaError) => errors.push(error));
+    emitter.on('connect', () => heard.push('second'));
+    emitter.on('error', (error: NyotaError) => errors.push(error));
     emitter.emit('connect');
     expect(heard).toEqual(['second']);
     expect(errors).toMatchObject([
@@ -49,10 +49,10 @@ describe('a lifecycle event', () => {
   it('treats a rejection like a throw', async () => {
     const emitter = new LifecycleEmitter({});
     const errors: NyotaError[] = [];
-    emitter.listeners.on('connect', async () => {
+    emitter.on('connect', async () => {
       throw new Error('later');
     });
-    emitter.listeners.on('error', (error: NyotaError) => errors.push(error));
+    emitter.on('error', (error: NyotaError) => errors.push(error));
     emitter.emit('connect');
     await new Promise((resolve) => setImmediate(resolve));
     expect(errors.map(({ message }) => message)).toEqual(["a listener of 'connect' failed: later"]);
@@ -68,7 +68,7 @@ describe('an error', () => {
   it('listener that throws is a warning, and is not told of its own error', () => {
     const emitter = new LifecycleEmitter({});
     let calls = 0;
-    emitter.listeners.on('error', () => {
+    emitter.on('error', () => {
       calls++;
       throw new Error('in the listener');
     });

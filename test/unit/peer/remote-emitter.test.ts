@@ -1,14 +1,15 @@
 /** The other side's events: who hears them, when all have settled, and what becomes of a listener that fails. */
 import { describe, expect, it } from 'vitest';
-import { RemoteEmitter } from '../../../src/peer/remote-emitter.js';
+import type { NyotaError } from '../../../src/errors.js';
+import { LifecycleEmitter, RemoteEmitter } from '../../../src/peer/listeners.js';
 
 function setUp() {
   const owner = { name: 'owner' };
   /** What was reported: its text, and what was thrown. */
   const reports: Array<[text: string, cause: unknown]> = [];
-  const emitter = new RemoteEmitter(owner, {
-    report: ({ message, cause }) => reports.push([message, cause]),
-  });
+  const lifecycle = new LifecycleEmitter(owner);
+  lifecycle.on('error', ({ message, cause }: NyotaError) => reports.push([message, cause]));
+  const emitter = new RemoteEmitter(lifecycle);
   const heard: unknown[] = [];
   return { owner, reports, emitter, heard };
 }
@@ -16,11 +17,11 @@ function setUp() {
 describe('a remote event', () => {
   it('is heard by its listeners in their order, then by those of any event, with its name first', () => {
     const { owner, emitter, heard } = setUp();
-    emitter.listeners.on('e', function (this: unknown, ...args: unknown[]) {
+    emitter.on('e', function (this: unknown, ...args: unknown[]) {
       heard.push(['first', this === owner, ...args]);
     });
     emitter.onAny((event, ...args) => heard.push(['any', event, ...args]));
-    emitter.listeners.on('e', (...args: unknown[]) => heard.push(['second', ...args]));
+    emitter.on('e', (...args: unknown[]) => heard.push(['second', ...args]));
     expect(emitter.dispatch('e', [1, 2])).toBeUndefined();
     expect(heard).toEqual([
       ['first', true, 1, 2],
@@ -33,9 +34,9 @@ describe('a remote event', () => {
     const { emitter } = setUp();
     const any = (): void => {};
     expect(emitter.hears('e')).toBe(false);
-    emitter.listeners.on('e', any);
+    emitter.on('e', any);
     expect([emitter.hears('e'), emitter.hears('f')]).toEqual([true, false]);
-    emitter.listeners.off('e');
+    emitter.off('e');
     emitter.onAny(any);
     expect(emitter.hears('f')).toBe(true);
     emitter.offAny(any);
@@ -49,7 +50,7 @@ describe('a remote event', () => {
     const { emitter, heard } = setUp();
     for (const name of ['__proto__', 'constructor', 'hasOwnProperty', 'toString', '~e', '']) {
       expect(emitter.hears(name)).toBe(false);
-      emitter.listeners.on(name, () => heard.push(name));
+      emitter.on(name, () => heard.push(name));
       emitter.dispatch(name, []);
     }
     expect(heard).toEqual(['__proto__', 'constructor', 'hasOwnProperty', 'toString', '~e', '']);
@@ -59,7 +60,7 @@ describe('a remote event', () => {
     const { emitter } = setUp();
     const settles: Array<() => void> = [];
     const slow = (): Promise<void> => new Promise((resolve) => settles.push(resolve));
-    emitter.listeners.on('e', slow);
+    emitter.on('e', slow);
     emitter.onAny(slow);
     let settled = false;
     const settling = Promise.resolve(emitter.dispatch('e', [])).then(() => {
@@ -76,13 +77,13 @@ describe('a remote event', () => {
 describe('a listener that fails', () => {
   it('is reported, by a throw or a rejection; the others run, and the event settles', async () => {
     const { emitter, reports, heard } = setUp();
-    emitter.listeners.on('e', () => {
+    emitter.on('e', () => {
       throw new Error('thrown');
     });
-    emitter.listeners.on('e', async () => {
+    emitter.on('e', async () => {
       throw new Error('rejected');
     });
-    emitter.listeners.on('e', () => heard.push('last'));
+    emitter.on('e', () => heard.push('last'));
     await emitter.dispatch('e', []);
     expect(heard).toEqual(['last']);
     expect(reports.map(([text, cause]) => [text, (cause as Error).message])).toEqual([
@@ -102,10 +103,10 @@ describe('a listener that fails', () => {
         },
       },
     );
-    emitter.listeners.on('e', () => {
+    emitter.on('e', () => {
       throw Object.create(null);
     });
-    emitter.listeners.on('e', () => broken);
+    emitter.on('e', () => broken);
     await emitter.dispatch('e', []);
     expect(reports.length).toBe(2);
   });
@@ -116,12 +117,12 @@ describe('listeners that come and go while they run', () => {
     const { emitter, heard } = setUp();
     const added = (): unknown => heard.push('added');
     const removed = (): unknown => heard.push('removed');
-    emitter.listeners.on('e', () => {
+    emitter.on('e', () => {
       heard.push('first');
-      emitter.listeners.on('e', added);
-      emitter.listeners.off('e', removed);
+      emitter.on('e', added);
+      emitter.off('e', removed);
     });
-    emitter.listeners.on('e', removed);
+    emitter.on('e', removed);
     emitter.dispatch('e', []);
     expect(heard).toEqual(['first', 'removed']);
     emitter.dispatch('e', []);
@@ -130,7 +131,7 @@ describe('listeners that come and go while they run', () => {
 
   it('hear once where they asked for once, also where they dispatch again', () => {
     const { emitter, heard } = setUp();
-    emitter.listeners.once('e', () => {
+    emitter.once('e', () => {
       heard.push('once');
       emitter.dispatch('e', []);
     });

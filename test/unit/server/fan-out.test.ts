@@ -42,10 +42,6 @@ function sessionsOf(clock: { time: number }, flushMs: number, count = 2) {
         waiting++;
         planned = planFlush(session, planned);
       },
-      sendShared: () => {
-        session.add();
-        return session.room;
-      },
       flush: () => {
         planned = undefined;
         if (waiting > 0) log.push(`${i}: ${waiting}`);
@@ -58,15 +54,19 @@ function sessionsOf(clock: { time: number }, flushMs: number, count = 2) {
   return { sessions, log };
 }
 
-const BODY = Buffer.from('an event');
+/** As the server does it. */
+const sendTo = (sessions: ReturnType<typeof sessionsOf>['sessions']) => (): boolean => {
+  for (const session of sessions) session.add();
+  return sessions.every(({ room }) => room);
+};
 
 describe('an event to all sessions', () => {
   it('goes out behind the tick, with what else the tick brings', async () => {
     const clock = handClock();
     const { sessions, log } = sessionsOf(clock, 0);
     const fanOut = new FanOut(clock);
-    fanOut.send(sessions, BODY);
-    fanOut.send(sessions, BODY);
+    fanOut.send(sendTo(sessions));
+    fanOut.send(sendTo(sessions));
     expect(log).toEqual([]);
     await turns(1);
     expect(log).toEqual(['0: 2', '1: 2']);
@@ -76,20 +76,20 @@ describe('an event to all sessions', () => {
     const clock = handClock();
     const { sessions } = sessionsOf(clock, 0);
     const fanOut = new FanOut(clock);
-    expect(fanOut.send(sessions, BODY)).toBe(true);
+    expect(fanOut.send(sendTo(sessions))).toBe(true);
     (sessions[0] as (typeof sessions)[0]).room = false;
-    expect(fanOut.send(sessions, BODY)).toBe(false);
+    expect(fanOut.send(sendTo(sessions))).toBe(false);
   });
 
   it('waits for as long as the round before it took, and shares its writes with what comes meanwhile', async () => {
     const clock = handClock();
     const { sessions, log } = sessionsOf(clock, 3);
     const fanOut = new FanOut(clock);
-    fanOut.send(sessions, BODY);
+    fanOut.send(sendTo(sessions));
     await turns(1);
     expect([log.splice(0), clock.time]).toEqual([['0: 1', '1: 1'], 6]);
     for (let i = 0; i < 5; i++) {
-      fanOut.send(sessions, BODY);
+      fanOut.send(sendTo(sessions));
       await turns(1);
     }
     expect(log).toEqual([]);
@@ -102,16 +102,16 @@ describe('an event to all sessions', () => {
     const clock = handClock();
     const slow = sessionsOf(clock, 3);
     const fanOut = new FanOut(clock);
-    fanOut.send(slow.sessions, BODY);
+    fanOut.send(sendTo(slow.sessions));
     await turns(1);
     clock.time += 6;
-    fanOut.send(slow.sessions, BODY);
+    fanOut.send(sendTo(slow.sessions));
     await turns(1);
     expect(slow.log).toHaveLength(4);
     const fast = sessionsOf(clock, 0.4);
     clock.time += 6;
     for (let i = 0; i < 3; i++) {
-      fanOut.send(fast.sessions, BODY);
+      fanOut.send(sendTo(fast.sessions));
       await turns(1);
     }
     expect(fast.log).toHaveLength(6);
@@ -122,9 +122,9 @@ describe('an event to all sessions', () => {
     const clock = handClock();
     const { sessions } = sessionsOf(clock, 500);
     const fanOut = new FanOut(clock);
-    fanOut.send(sessions, BODY);
+    fanOut.send(sendTo(sessions));
     await turns(1);
-    fanOut.send(sessions, BODY);
+    fanOut.send(sendTo(sessions));
     expect(clock.timers.map(({ at }) => at)).toEqual([1_020]);
   });
 
@@ -132,14 +132,14 @@ describe('an event to all sessions', () => {
     const clock = handClock();
     const { sessions, log } = sessionsOf(clock, 3);
     const fanOut = new FanOut(clock);
-    fanOut.send(sessions, BODY);
+    fanOut.send(sendTo(sessions));
     await turns(1);
     log.splice(0);
-    fanOut.send(sessions, BODY);
+    fanOut.send(sendTo(sessions));
     sessions[1]?.add();
     await turns(1);
     expect(log.splice(0)).toEqual(['1: 2']);
-    fanOut.send(sessions, BODY);
+    fanOut.send(sendTo(sessions));
     clock.fire();
     expect(log).toEqual(['0: 2', '1: 1']);
   });
@@ -148,9 +148,9 @@ describe('an event to all sessions', () => {
     const clock = handClock();
     const { sessions } = sessionsOf(clock, 3);
     const fanOut = new FanOut(clock);
-    fanOut.send(sessions, BODY);
+    fanOut.send(sendTo(sessions));
     await turns(1);
-    fanOut.send(sessions, BODY);
+    fanOut.send(sendTo(sessions));
     fanOut.stop();
     expect(clock.timers).toEqual([]);
   });

@@ -19,11 +19,22 @@ import {
 } from '../options.js';
 import { readClock } from '../peer/clock-option.js';
 import type { SessionStore } from '../stores/session-store.js';
-import type { ClientStore } from './client-identity.js';
-import type { ReconnectOptions } from './reconnect-schedule.js';
+import type { ClientStore } from './identity.js';
 
 /** Credentials: any value that an event's argument may be, or a function that makes it, called anew at every attempt. */
 export type Auth = unknown | (() => unknown);
+
+/** The back-off: how long a client waits before its next attempt to connect. */
+export interface ReconnectOptions {
+  /** The ceiling of the first delay, in ms. Default 100. */
+  minDelayMs: number;
+  /** No delay is longer. Default 30 000. */
+  maxDelayMs: number;
+  /** By how much the ceiling grows with each attempt. Default 2. */
+  factor: number;
+  /** `full`: anything from 0 to the ceiling; `none`: the ceiling itself. Default `full`. */
+  jitter: 'full' | 'none';
+}
 
 export interface ClientOptions extends LimitOptions, TcpOptions {
   port?: number | string;

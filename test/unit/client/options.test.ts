@@ -9,7 +9,7 @@ import {
   isSocket,
   readClientOptions,
   readDelays,
-} from '../../../src/client/client-options.js';
+} from '../../../src/client/options.js';
 import { systemClock } from '../../../src/clock.js';
 import { thrown } from '../../support/session-codes.js';
 

@@ -1,7 +1,7 @@
 /** A server's options: defaults, and every bad value by name. */
 import { describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/clock.js';
-import { readServerOptions, type ServerOptions } from '../../../src/server/server-options.js';
+import { readServerOptions, type ServerOptions } from '../../../src/server/options.js';
 import { MemoryStore } from '../../../src/stores/memory.js';
 import { thrown } from '../../support/session-codes.js';
 

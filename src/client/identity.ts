@@ -3,11 +3,11 @@
  * a process that starts again goes on where the one before it died.
  */
 import { randomBytes } from 'node:crypto';
+import { isThenable } from '../async.js';
 import type { Clock } from '../clock.js';
 import { NyotaError } from '../errors.js';
 import { SECRET_BYTES, sessionId } from '../link/credentials.js';
 import { invalidOption } from '../options.js';
-import { isThenable } from '../peer/is-thenable.js';
 import type {
   Awaitable,
   SessionBatch,
@@ -77,11 +77,8 @@ export class ClientIdentity {
   nextAttempt(): Awaitable<number> {
     const kept = this.#kept;
     if (kept === undefined) return ++this.#attempts;
-    const fence = this.#fence;
     const now = this.#clock.now();
-    const raised = isThenable(fence)
-      ? (fence as PromiseLike<number>).then((owned) => raise(kept, owned, now))
-      : raise(kept, fence as number, now);
+    const raised = chain(this.#fence, (owned) => raise(kept, owned, now));
     this.#fence = raised;
     if (isThenable(raised)) raised.then(undefined, () => {}); // its caller is told
     return raised;
@@ -91,11 +88,9 @@ export class ClientIdentity {
   commit(batch: SessionBatch): Awaitable<void> {
     const kept = this.#kept;
     if (kept === undefined) return undefined;
-    const fence = this.#fence;
     const step = { ...batch, ...this.#news };
     this.#news = undefined;
-    if (isThenable(fence)) return fence.then((owned) => kept.store.commit(kept.key, owned, step));
-    return kept.store.commit(kept.key, fence as number, step);
+    return chain(this.#fence, (owned) => kept.store.commit(kept.key, owned, step));
   }
 
   /** The server has welcomed the session. The next step says so. */
@@ -114,7 +109,9 @@ export class ClientIdentity {
 
   /** The session is closed for good: nothing is kept of it. */
   async forget(end: Tombstone): Promise<void> {
-    if (this.#kept !== undefined) await this.#end(this.#kept, end);
+    const kept = this.#kept;
+    if (kept === undefined) return;
+    await chain(this.#fence, (owned) => kept.store.end(kept.key, owned, end, this.#clock.now()));
   }
 
   async closeStore(): Promise<void> {
@@ -128,19 +125,10 @@ export class ClientIdentity {
       identity: Buffer.alloc(0),
       resumeWindowMs: FOR_EVER_MS,
     };
-    const fence = store.create(record, this.#clock.now());
     // Its owner is this process: no sweep may take it for abandoned.
-    const owned = (created: number): Awaitable<number> => {
-      const committed = store.commit(key, created, { detachedAt: null });
-      return isThenable(committed) ? committed.then(() => created) : created;
-    };
-    return isThenable(fence) ? (fence as PromiseLike<number>).then(owned) : owned(fence as number);
-  }
-
-  #end({ store, key }: ClientStore, tombstone: Tombstone): Awaitable<void> {
-    const fence = this.#fence;
-    const end = (owned: number): Awaitable<void> => store.end(key, owned, tombstone, this.#clock.now());
-    return isThenable(fence) ? (fence as PromiseLike<number>).then(end) : end(fence as number);
+    return chain(store.create(record, this.#clock.now()), (fence) =>
+      chain(store.commit(key, fence, { detachedAt: null }), () => fence),
+    );
   }
 }
 
@@ -159,12 +147,13 @@ function takeOver({ store, key }: ClientStore, now: number): StoredSession | und
 
 /** @throws NyotaError `NYOTA_TAKEN_OVER` where another process has raised it since */
 function raise({ store, key }: ClientStore, fence: number, now: number): Awaitable<number> {
-  const check = (raised: number | undefined): number => {
+  return chain(store.attach(key, fence, now), (raised) => {
     if (raised !== undefined) return raised;
     throw new NyotaError('NYOTA_TAKEN_OVER', `another process goes on with the client session '${key}'`);
-  };
-  const raised = store.attach(key, fence, now);
-  return isThenable(raised)
-    ? (raised as PromiseLike<number | undefined>).then(check)
-    : check(raised as number | undefined);
+  });
+}
+
+/** Goes on with what a store has answered: at once where it has answered at once. */
+function chain<T, R>(answer: Awaitable<T>, next: (value: T) => Awaitable<R>): Awaitable<R> {
+  return isThenable(answer) ? answer.then(next as (value: unknown) => Awaitable<R>) : next(answer as T);
 }

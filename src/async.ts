@@ -1,9 +1,19 @@
 /**
- * Those who wait until a peer is quiet: each has its own question, asked again as something settles, and gives up after its
- * time. Touches the clock it is handed and nothing else.
+ * Waiting for others: what a user's function returned, and a side that is to fall quiet. A leaf that every part may use.
  */
-import type { Clock } from '../clock.js';
+import type { Clock } from './clock.js';
 
+/** Whether a user's value is a promise, of whatever make. */
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return (
+    typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
+  );
+}
+
+/**
+ * Those who wait until a side is quiet. Each has a question of its own, which is asked again each time something settles;
+ * each gives up after its time.
+ */
 export class QuietWaiters {
   readonly #checks = new Set<() => void>();
 

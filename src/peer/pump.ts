@@ -1,0 +1,614 @@
+/**
+ * The inside of a peer: carries out one side of a session on a real connection and a real clock. Writes what the session
+ * wants written, feeds it what arrives, keeps the one timer that wakes it, and puts its steps into a durable store; runs the
+ * user's listeners and handlers for what comes. The session calls it by `SessionActions`, the public classes by its other
+ * members. The client's side and a session held by a server extend it, each with its own ways to begin and to end.
+ *
+ *   public class (peer.ts) --> pump --> session (link/)      what the user sends
+ *   connection (net/) --> reader --> session --> pump --> listeners, handlers
+ *
+ * Is not exported from the package: what the two sides need of it, users must not see.
+ */
+import { isThenable, QuietWaiters } from '../async.js';
+import type { Clock, ClockTimer } from '../clock.js';
+import { decodePayload } from '../codec/payload.js';
+import { NyotaError } from '../errors.js';
+import type { RunningRequest } from '../features/incoming-requests.js';
+import type { Conflict } from '../features/store/replica.js';
+import type { Change } from '../features/store/types.js';
+import { isLifecycleEvent } from '../lifecycle.js';
+import type { DeliveryOptions } from '../link/deliveries.js';
+import type { RequestOptions } from '../link/sender.js';
+import type { SessionActions } from '../link/session-actions.js';
+import { type Role, SessionCore } from '../link/session-core.js';
+import type { Connection, ConnectionReader, SocketLike } from '../net/connection.js';
+import type { Limits } from '../options.js';
+import type { Awaitable, CoreImage, SessionBatch } from '../stores/session-store.js';
+import { FrameType } from '../wire/constants.js';
+import type { FrameDecoder } from '../wire/frame-decoder.js';
+import { encodeFrame } from '../wire/frame-encoder.js';
+import { type CloseMessage, encodeClose, parseClose, type WireLimits } from '../wire/messages.js';
+import {
+  type Delivery,
+  type Handler,
+  MessageDelivery,
+  RequestContext,
+  runHandler,
+  settleAfter,
+} from './delivery.js';
+import { type Flushable, type Planned, planFlush } from './flush-queue.js';
+import { LifecycleEmitter, type Listeners, RemoteEmitter } from './listeners.js';
+import { StoreValues } from './store-values.js';
+
+/** What a peer tells about itself. All of it is counted, nothing estimated. */
+export interface PeerStats {
+  /** Messages accepted for sending: events, requests, replies, store writes. */
+  readonly sent: number;
+  /** Messages received for the first time. */
+  readonly received: number;
+  /** Own messages that the other side has handled. */
+  readonly acked: number;
+  /** Messages sent again after a reconnect. */
+  readonly replayed: number;
+  /** Messages that came again and were dropped. */
+  readonly duplicatesDropped: number;
+  /** Connections after the first. */
+  readonly reconnects: number;
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+  /** Volatile messages that were dropped. */
+  readonly volatileDropped: number;
+  /** Messages dropped unsent because their `ttlMs` was over. */
+  readonly expired: number;
+  /** Messages and bytes that the other side has not acknowledged. */
+  readonly outboxFrames: number;
+  readonly outboxBytes: number;
+  /** Requests that wait for their reply. */
+  readonly pendingRequests: number;
+  /** Smoothed round-trip time in ms; undefined before the first measurement. */
+  readonly roundTripMs: number | undefined;
+}
+
+/** The remote event whose listeners are being called. */
+interface Delivering {
+  readonly seq: number;
+  readonly redelivered: boolean;
+  /** Made where a listener asks for it. */
+  delivery: MessageDelivery | undefined;
+}
+
+export abstract class Pump implements SessionActions, Flushable {
+  readonly core: SessionCore;
+  readonly limits: Limits;
+  readonly lifecycle = new LifecycleEmitter();
+  readonly remote: RemoteEmitter;
+  readonly values: StoreValues;
+  protected readonly clock: Clock;
+  /** Whether the connection at hand, or the last one, resumed the session. */
+  resumed = false;
+  /** Made when first needed, as many sessions have none. */
+  #handlers: Map<string, Handler> | undefined;
+  #quietWaiters: QuietWaiters | undefined;
+  #delivering: Delivering | undefined;
+  #connection: Connection | undefined;
+  #generation = 0;
+  #planned: Planned | undefined;
+  /** The session is kept in a durable store. */
+  #kept = false;
+  /** The step that is being committed; the next one begins when it is done, with all that came meanwhile. */
+  #stepping: Promise<void> | undefined;
+  /** While it is pending no step begins. */
+  #suspended: Promise<void> | undefined;
+  #timer: ClockTimer | undefined;
+  #timerAt = Number.POSITIVE_INFINITY;
+
+  protected constructor(role: Role, limits: Limits, clock: Clock) {
+    this.limits = limits;
+    this.clock = clock;
+    this.remote = new RemoteEmitter(this.lifecycle);
+    this.core = new SessionCore(role, limits, this);
+    this.values = new StoreValues(this.core);
+  }
+
+  /** The session's id. */
+  abstract get id(): string;
+  abstract disconnect(): void;
+  abstract close(): Promise<void>;
+  abstract destroy(): void;
+
+  /** The session's connection is gone. `said`: the other side's last words were a CLOSE. */
+  protected abstract detached(error: NyotaError | undefined, said: boolean): void;
+  /** Whether what is pending keeps the process alive. */
+  protected abstract holdsProcess(): boolean;
+  /** Puts a step of the session into its durable store. */
+  protected abstract persist(batch: SessionBatch): Awaitable<void>;
+  /** A step could not be stored: what is in memory is ahead of the store, and must go. */
+  protected abstract storeFailed(error: NyotaError): void;
+
+  /** The other side says that it is going. False where it must not say so on this side. */
+  protected goingAway(): boolean {
+    return false;
+  }
+
+  // What the public classes ask for.
+
+  /** The public object over this one: what `this` is in listeners. */
+  get peer(): object {
+    return this.lifecycle.owner as object;
+  }
+
+  get connected(): boolean {
+    return this.core.state.is === 'attached';
+  }
+
+  get ended(): boolean {
+    return this.core.state.is === 'ended';
+  }
+
+  get connection(): Connection | undefined {
+    return this.#connection;
+  }
+
+  get socket(): SocketLike | undefined {
+    return this.#connection?.socket;
+  }
+
+  get bufferedBytes(): number {
+    return this.core.sender.outbox.bytes;
+  }
+
+  get delivery(): Delivery | undefined {
+    const delivering = this.#delivering;
+    if (delivering === undefined) return undefined;
+    delivering.delivery ??= new MessageDelivery(this.values, this.id, delivering.seq, delivering.redelivered);
+    return delivering.delivery;
+  }
+
+  /** Those of nyota's own events, or of the other side's. */
+  listenersOf(event: string): Listeners {
+    return isLifecycleEvent(event) ? this.lifecycle : this.remote;
+  }
+
+  /** @throws NyotaError `NYOTA_HANDLER_EXISTS` */
+  addHandler(event: string, handler: Handler): void {
+    this.#handlers ??= new Map();
+    if (this.#handlers.has(event)) {
+      throw new NyotaError(
+        'NYOTA_HANDLER_EXISTS',
+        `there is already a handler for '${event}'; unhandle it first`,
+      );
+    }
+    this.#handlers.set(event, handler);
+  }
+
+  removeHandler(event: string): void {
+    this.#handlers?.delete(event);
+  }
+
+  now(): number {
+    return this.clock.now();
+  }
+
+  /** @throws NyotaError why the session is over */
+  assertLive(): void {
+    this.core.assertLive();
+  }
+
+  send(event: string, args: readonly unknown[], options?: DeliveryOptions): boolean {
+    return this.core.sender.send(event, args, options);
+  }
+
+  sendVolatile(event: string, args: readonly unknown[]): boolean {
+    return this.core.volatile(event, args);
+  }
+
+  /** Calls one of the two, once. Returns the request's id, for `cancelRequest`. */
+  request(
+    event: string,
+    args: readonly unknown[],
+    options: RequestOptions,
+    resolve: (reply: unknown) => void,
+    reject: (error: unknown) => void,
+  ): number {
+    const id = this.core.sender.request(event, args, options, resolve, reject);
+    this.reholdProcess();
+    return id;
+  }
+
+  cancelRequest(id: number, error: NyotaError): void {
+    this.core.sender.cancelRequest(id, error);
+  }
+
+  pause(): void {
+    this.core.pause();
+  }
+
+  resume(): void {
+    this.core.resume();
+  }
+
+  stats(): PeerStats {
+    const { counters, sender, roundTripMs } = this.core;
+    return {
+      ...counters,
+      outboxFrames: sender.outbox.frames,
+      outboxBytes: sender.outbox.bytes,
+      pendingRequests: sender.requests.size,
+      roundTripMs,
+    };
+  }
+
+  // What the session asks for.
+
+  /** Runs the listeners of a remote event; what they commit is written when all have settled. */
+  dispatch(
+    event: string,
+    args: unknown[],
+    seq: number,
+    redelivered: boolean,
+  ): PromiseLike<unknown> | undefined {
+    const { remote } = this;
+    if (!remote.hears(event)) {
+      this.lifecycle.emit('unhandled', event, args);
+      return undefined;
+    }
+    const outer = this.#delivering;
+    const delivering: Delivering = { seq, redelivered, delivery: undefined };
+    this.#delivering = delivering;
+    const settling = remote.dispatch(event, args);
+    this.#delivering = outer;
+    const { delivery } = delivering;
+    return delivery === undefined ? settling : settleAfter(settling, delivery, this.lifecycle);
+  }
+
+  handle(
+    event: string,
+    args: unknown[],
+    request: RunningRequest,
+    done: (ok: boolean, value: unknown) => void,
+  ): boolean {
+    const handler = this.#handlers?.get(event);
+    if (handler === undefined) return false;
+    runHandler(handler, args, new RequestContext(this.values, this.id, this.peer, request), done);
+    return true;
+  }
+
+  changed(changes: readonly Change[], local: boolean): void {
+    const { values, lifecycle } = this;
+    values.notify(changes, lifecycle);
+    if (local || lifecycle.count('change') === 0) return;
+    for (const { key, bytes, revision } of changes) {
+      lifecycle.emit('change', key, values.decode(bytes), revision);
+    }
+  }
+
+  conflicted(conflicts: readonly Conflict[]): void {
+    const { values } = this;
+    for (const { key, attempted, current, error } of conflicts) {
+      const shown = { attempted: values.decode(attempted), current: values.decode(current?.bytes) };
+      this.lifecycle.emit('conflict', { key, ...shown, error });
+    }
+  }
+
+  drain(): void {
+    this.lifecycle.emit('drain');
+  }
+
+  settled(): void {
+    this.quietChanged();
+    this.reholdProcess();
+  }
+
+  report(error: NyotaError): void {
+    this.lifecycle.emit('error', error);
+  }
+
+  setReading(reading: boolean): void {
+    this.#connection?.setReading(reading);
+  }
+
+  fail(error: NyotaError): void {
+    this.endConnection(error);
+  }
+
+  /** Everything that this tick brings goes out as one write, after it. */
+  wake(): void {
+    if (this.#connection === undefined && !this.#kept) return;
+    this.#planned = planFlush(this, this.#planned);
+  }
+
+  rearm(): void {
+    if (this.ended) return;
+    const at = Math.min(this.core.nextDeadline, this.#connection?.nextDeadline ?? Number.POSITIVE_INFINITY);
+    // A timer that fires too early only looks again; moving it for every message would cost more.
+    if (at >= this.#timerAt || at === Number.POSITIVE_INFINITY) return;
+    if (this.#timer !== undefined) this.clock.clearTimeout(this.#timer);
+    this.#timerAt = at;
+    this.#timer = this.clock.setTimeout(this.#onTimer, Math.max(0, Math.ceil(at - this.clock.now())));
+    if (!this.holdsProcess()) this.#timer.unref?.();
+  }
+
+  // What the two sides ask for: connections.
+
+  /**
+   * A connection has shaken hands: the session goes on over it. One that it had before is told that it was taken over.
+   * The handshake's answer is the first thing written.
+   */
+  attach(connection: Connection, theirs: WireLimits, received: number, answer?: Buffer): void {
+    const old = this.#connection;
+    // What the session asks for while it attaches is meant for the new connection.
+    this.#connection = connection;
+    let generation: number;
+    try {
+      generation = this.core.attach(theirs, received);
+    } catch (error) {
+      this.#connection = old;
+      throw error;
+    }
+    this.#generation = generation;
+    this.core.counters.bytesReceived += connection.bytesRead;
+    if (answer !== undefined) connection.write(answer);
+    connection.read(new Pump.#Reader(this, connection, generation));
+    old?.end(closeFrame(new NyotaError('NYOTA_TAKEN_OVER', 'another connection has resumed this session')));
+  }
+
+  /** Ends the connection, telling the other side why. The session stays, detached. */
+  protected endConnection(error: NyotaError): void {
+    const connection = this.#connection;
+    if (connection === undefined) return;
+    // What was queued goes out before the last words.
+    this.#write(connection, this.#generation);
+    connection.end(closeFrame(error), error);
+  }
+
+  /** Cuts the connection without a word. */
+  protected cutConnection(error?: NyotaError): void {
+    this.#connection?.destroy(error);
+  }
+
+  /** The session is over: nothing is left running. */
+  protected endSession(error: NyotaError): void {
+    this.core.end(error);
+    if (this.#timer !== undefined) this.clock.clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#timerAt = Number.POSITIVE_INFINITY;
+  }
+
+  /** Resolves when `done` says so, asked each time something settles, or when `drainTimeoutMs` is over. */
+  protected untilQuiet(done: () => boolean): Promise<void> {
+    if (done()) return Promise.resolve();
+    this.#quietWaiters ??= new QuietWaiters();
+    return this.#quietWaiters.wait(done, this.clock, this.limits.drainTimeoutMs, this.holdsProcess());
+  }
+
+  /** Ask the waiters of `untilQuiet` again. */
+  protected quietChanged(): void {
+    this.#quietWaiters?.ask();
+  }
+
+  /** Whether the process is held has changed. */
+  protected reholdProcess(): void {
+    if (this.#timer === undefined) return;
+    if (this.holdsProcess()) this.#timer.ref?.();
+    else this.#timer.unref?.();
+  }
+
+  // What the two sides ask for: a durable store.
+
+  /** The session is kept in a durable store from here on; with an image, it is taken over from there. */
+  protected keepInStore(image: CoreImage | undefined): void {
+    this.#kept = true;
+    this.core.keepInStore(image);
+  }
+
+  /** A step of the side's own, behind those of the session that are under way. Nothing without a durable store. */
+  protected async commit(batch: SessionBatch): Promise<void> {
+    // At once where nothing is waited for: a client's session may be another one a tick later.
+    if (this.#suspended !== undefined) await this.#suspended;
+    if (!this.#kept) return;
+    // Whatever the store does, nobody hears of its failure before this call has returned.
+    const committing = (async () => this.persist(batch))();
+    try {
+      await committing;
+    } catch (error) {
+      this.storeFailed(asStoreError(error));
+    }
+  }
+
+  /** One step with all that has changed, due or not. Resolves once it is in the store. */
+  protected async stepNow(): Promise<void> {
+    while (this.#busy) {
+      await this.#suspended;
+      await this.#stepping;
+    }
+    this.#step('now');
+    await this.#stepping;
+  }
+
+  /**
+   * Calls `act` once all that has changed is in the store, and before anything else can change: whoever lets go of a session
+   * does it in there.
+   */
+  protected async whenStored<T>(act: () => Awaitable<T>): Promise<T> {
+    while (this.unsettled) {
+      await this.#suspended;
+      await this.#stepping;
+      this.#step('changed');
+    }
+    return act();
+  }
+
+  /** No step begins while `work` runs: it changes by what the store knows that this process owns the session. */
+  protected betweenSteps<T>(work: () => PromiseLike<T>): Promise<T> {
+    return this.whenStored(async () => {
+      const running = Promise.resolve(work());
+      const suspended = running.then(
+        () => {},
+        () => {},
+      );
+      this.#suspended = suspended;
+      try {
+        return await running;
+      } finally {
+        if (this.#suspended === suspended) this.#suspended = undefined;
+        this.wake();
+      }
+    });
+  }
+
+  /** While no step may begin. */
+  get suspended(): Promise<void> | undefined {
+    return this.#suspended;
+  }
+
+  /** Something has changed that is not in the store, or may not be. */
+  get unsettled(): boolean {
+    return this.#busy || (this.#kept && this.core.stepDue(true));
+  }
+
+  /** A step is under way, or none may begin. */
+  get #busy(): boolean {
+    return this.#suspended !== undefined || this.#stepping !== undefined;
+  }
+
+  /** @param when due: what must not wait; changed: whatever has changed; now: also where nothing has */
+  #step(when: 'due' | 'changed' | 'now'): void {
+    if (!this.#kept || this.#stepping !== undefined || this.#suspended !== undefined) return;
+    if (when !== 'now' && !this.core.stepDue(when === 'changed')) return;
+    const step = this.core.takeStep();
+    if (step === undefined) return;
+    const { batch } = step;
+    const done = (): void => {
+      step.done();
+      this.wake();
+    };
+    const failed = (error: unknown): void => {
+      this.#stepping = undefined;
+      this.storeFailed(asStoreError(error));
+    };
+    try {
+      const committing = this.persist(batch);
+      if (!isThenable(committing)) {
+        done();
+        return;
+      }
+      this.#stepping = Promise.resolve(committing).then(() => {
+        this.#stepping = undefined;
+        done();
+      }, failed) as Promise<void>;
+    } catch (error) {
+      failed(error);
+    }
+  }
+
+  // Bytes.
+
+  /** For the queue that `wake` has put it into. */
+  flush(): void {
+    this.#planned = undefined;
+    if (this.#kept) this.#step('due');
+    if (this.#connection !== undefined) this.#write(this.#connection, this.#generation);
+  }
+
+  #write(connection: Connection, generation: number): void {
+    let corked = false;
+    while (connection.canWrite) {
+      const piece = this.core.pull(generation);
+      if (piece === undefined) break;
+      // Most often there is but one piece, and nothing has to be held together.
+      const { hasMore } = this.core;
+      if (hasMore && !corked) {
+        corked = true;
+        connection.cork();
+      }
+      connection.write(piece);
+      if (!hasMore) break;
+    }
+    if (corked) connection.uncork();
+    if (!connection.canWrite) this.rearm();
+  }
+
+  readonly #onTimer = (): void => {
+    this.#timer = undefined;
+    this.#timerAt = Number.POSITIVE_INFINITY;
+    const overdue = this.#connection?.overdue(this.clock.now(), this.core.peerPaused);
+    if (overdue !== undefined) this.cutConnection(overdue);
+    this.core.tick();
+    this.rearm();
+  };
+
+  /** Reads one connection for the session. A class: a literal of closures for each would weigh on idle sessions. */
+  static readonly #Reader = class implements ConnectionReader {
+    readonly #pump: Pump;
+    readonly #ownConnection: Connection;
+    readonly #ownGeneration: number;
+    /** The other side's last words were a CLOSE. */
+    #said = false;
+
+    constructor(pump: Pump, connection: Connection, generation: number) {
+      this.#pump = pump;
+      this.#ownConnection = connection;
+      this.#ownGeneration = generation;
+    }
+
+    chunkStart(bytes: number): boolean {
+      return this.#pump.core.chunkStart(this.#ownGeneration, bytes);
+    }
+
+    frame(frame: FrameDecoder): void {
+      const pump = this.#pump;
+      const { core } = pump;
+      if (frame.type === FrameType.CLOSE && this.#ownGeneration === pump.#generation) {
+        const body = decodePayload(frame.source, frame.start, frame.end, core.limits);
+        const reason = closeError(parseClose(body));
+        this.#said = true;
+        this.#ownConnection.end(undefined, reason);
+      } else if (frame.type === FrameType.GOAWAY && pump.goingAway()) {
+        core.countControl(this.#ownGeneration);
+      } else {
+        core.receive(this.#ownGeneration, frame);
+      }
+    }
+
+    chunkEnd(): void {
+      this.#pump.core.chunkEnd(this.#ownGeneration);
+      if (this.#ownConnection.nextDeadline !== Number.POSITIVE_INFINITY) this.#pump.rearm();
+    }
+
+    writable(): void {
+      this.#pump.#write(this.#ownConnection, this.#ownGeneration);
+    }
+
+    lastWords(error: NyotaError): Buffer {
+      return closeFrame(error);
+    }
+
+    closed(error: NyotaError | undefined): void {
+      const pump = this.#pump;
+      if (!pump.core.detach(this.#ownGeneration)) return;
+      pump.#connection = undefined;
+      pump.detached(error, this.#said);
+    }
+  };
+}
+
+/** The frame that tells the other side why a connection ends. */
+export function closeFrame(error: NyotaError): Buffer {
+  const { code, message, retry, retryAfterMs } = error;
+  return encodeFrame(FrameType.CLOSE, {}, encodeClose({ code, message, retry, retryAfterMs }));
+}
+
+/** What the other side said of the end, as an error of this side's. */
+export function closeError(message: CloseMessage): NyotaError {
+  const { code, retry, retryAfterMs } = message;
+  return new NyotaError(code, message.message, {
+    retry,
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+  });
+}
+
+/** What a store has thrown or rejected with, as an error of ours. */
+export function asStoreError(error: unknown): NyotaError {
+  if (error instanceof NyotaError) return error;
+  return new NyotaError('NYOTA_STORE_FAILED', 'a step of the session could not be stored', { cause: error });
+}
