@@ -1,8 +1,7 @@
 /** The public exports of `nyota`, by name. */
 
-export { Client, type ClientEvents, type Gap } from './client/client.js';
+export { Client, type ClientEvents, createClient, type Gap } from './client/client.js';
 export type { ClientState } from './client/client-side.js';
-export { createClient } from './client/create-client.js';
 export type { Auth, ClientOptions, ReconnectOptions } from './client/options.js';
 export { type Clock, type ClockTimer, systemClock } from './clock.js';
 export { ERROR_CODES, type ErrorCode, NyotaError, type Retry } from './errors.js';

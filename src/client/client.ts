@@ -1,12 +1,14 @@
 /**
  * The client, as users see it: one side of a session, which connects by itself and comes back after every cut. What it does
- * is done by the client's side inside (client-side.ts), where its states are drawn. It is made by create-client.ts.
+ * is done by the client's side inside (client-side.ts), where its states are drawn.
  */
+import type { Duplex } from 'node:stream';
 import type { NyotaError } from '../errors.js';
 import type { AnyContract, StateOf, ToClient, ToServer } from '../peer/contract.js';
 import { Peer, type PeerEvents } from '../peer/peer.js';
+import { clientArguments } from './arguments.js';
 import { ClientSide, type ClientState } from './client-side.js';
-import type { ResolvedClientOptions } from './options.js';
+import { type ClientOptions, type ResolvedClientOptions, readClientOptions } from './options.js';
 
 /** What may be missing after a session was lost. */
 export interface Gap {
@@ -31,8 +33,7 @@ export interface ClientEvents extends PeerEvents {
   gap: (gap: Gap) => void;
 }
 
-/** Makes a client, which connects at once. `onConnect` is called at the first connection. */
-export let newClient: <C>(options: ResolvedClientOptions, onConnect: (() => void) | undefined) => Client<C>;
+let newClient: <C>(options: ResolvedClientOptions, onConnect: (() => void) | undefined) => Client<C>;
 
 export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, StateOf<C>, ClientEvents> {
   readonly #side: ClientSide;
@@ -84,4 +85,29 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
     this.#side.unref();
     return this;
   }
+}
+
+/**
+ * Connects to a nyota server, at once, and reconnects for ever. `onConnect` is called at the first connection.
+ *
+ * The target is a port, `'host:port'`, a unix path, a URL (`tcp://`, `tls://`, `unix:`), an existing socket, or options.
+ * @throws NyotaError `NYOTA_INVALID_OPTION` that names the option and what it takes
+ */
+export function createClient<C = AnyContract>(
+  target: number | string | Duplex | ClientOptions,
+  onConnect?: () => void,
+): Client<C>;
+export function createClient<C = AnyContract>(
+  target: number | string,
+  host: string,
+  onConnect?: () => void,
+): Client<C>;
+export function createClient<C = AnyContract>(
+  target: Duplex,
+  options: ClientOptions,
+  onConnect?: () => void,
+): Client<C>;
+export function createClient<C = AnyContract>(target: unknown, ...rest: unknown[]): Client<C> {
+  const { options, onConnect } = clientArguments(target, rest);
+  return newClient<C>(readClientOptions(options), onConnect);
 }

@@ -457,12 +457,12 @@ export abstract class Pump implements SessionActions, Flushable {
   }
 
   /** While no step may begin. */
-  get suspended(): Promise<void> | undefined {
+  protected get suspended(): Promise<void> | undefined {
     return this.#suspended;
   }
 
   /** Something has changed that is not in the store, or may not be. */
-  get unsettled(): boolean {
+  protected get unsettled(): boolean {
     return this.#busy || (this.#kept && this.core.stepDue(true));
   }
 

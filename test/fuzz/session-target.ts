@@ -4,8 +4,7 @@
  * client never notices.
  */
 
-import type { Client } from '../../src/client/client.js';
-import { createClient } from '../../src/client/create-client.js';
+import { type Client, createClient } from '../../src/client/client.js';
 import type { NyotaError } from '../../src/errors.js';
 import type { ServerOptions } from '../../src/server/options.js';
 import { createServer, type Server } from '../../src/server/server.js';

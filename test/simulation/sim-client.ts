@@ -1,7 +1,6 @@
 /** A simulated client: the real `Client` in a process that may die, stand still, and start again, with a store or without. */
 
-import type { Client } from '../../src/client/client.js';
-import { createClient } from '../../src/client/create-client.js';
+import { type Client, createClient } from '../../src/client/client.js';
 import type { ClientOptions } from '../../src/client/options.js';
 import { decodePayload } from '../../src/codec/payload.js';
 import type { NyotaError } from '../../src/errors.js';

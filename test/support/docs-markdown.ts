@@ -76,6 +76,24 @@ export function parseDocument(name: string, text: string): Document {
   return { name, text, blocks, links, anchors, rows };
 }
 
+/** The rows of the tables right below a heading, those of the headings below it not included; without the head of each. */
+export function sectionRows(name: string, heading: string): readonly (readonly string[])[] {
+  const { text } = readDocument(name);
+  const section = text.split(/^#{1,6} /m).find((part) => part.startsWith(`${heading}\n`));
+  if (section === undefined) throw new Error(`${name} has no heading '${heading}'`);
+  return section
+    .split(/^\|[-:| ]+\|\n/m)
+    .slice(1)
+    .flatMap((rest) => rest.split('\n\n', 1)[0]?.split('\n') ?? [])
+    .filter((line) => /^\|.*\|$/.test(line))
+    .map(cellsOf);
+}
+
+/** All that stands in code quotes, without them. */
+export function codeSpans(text: string): string[] {
+  return [...text.matchAll(/`([^`]+)`/g)].map((match) => match[1] ?? '');
+}
+
 /** A name in code quotes, without them: `` `maxDepth` `` is maxDepth. Undefined for anything else. */
 export function codeName(cell: string | undefined): string | undefined {
   return /^`([^`]+)`$/.exec(cell ?? '')?.[1];

@@ -2,7 +2,7 @@
 import net from 'node:net';
 import { Duplex } from 'node:stream';
 import { describe, expect, it } from 'vitest';
-import { clientArguments } from '../../../src/client/client-arguments.js';
+import { clientArguments } from '../../../src/client/arguments.js';
 import {
   type ClientOptions,
   DEFAULT_SCHEDULE,
