@@ -3,8 +3,8 @@
  * goes on with a new one.
  */
 import { NyotaError } from '../errors.js';
-import { announced } from '../link/agreement.js';
-import type { SessionCore } from '../link/session-core.js';
+import type { SessionCore } from '../features/session-core.js';
+import { announced } from '../link/link.js';
 import type { Connection } from '../net/connection.js';
 import type { WelcomeMessage } from '../wire/messages.js';
 import { Rejected, shakeHands } from './client-handshake.js';
@@ -67,9 +67,9 @@ async function connectOnce(host: AttemptHost, signal: AbortSignal): Promise<void
         features: 0,
         secret: identity.secret,
         resume: identity.established,
-        received: core.dispatcher.inbox.received,
+        received: core.link.inbox.received,
         limits: announced(limits),
-        sent: core.sender.outbox.sentSeq,
+        sent: core.link.outbox.sentSeq,
         attempt: number,
         auth,
       },

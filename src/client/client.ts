@@ -10,11 +10,11 @@
  *    `-- disconnect(), or an error after which no attempt makes sense
  */
 import { NyotaError } from '../errors.js';
+import { storeFailed } from '../link/journal.js';
 import type { Connection } from '../net/connection.js';
 import type { AnyContract, StateOf, ToClient, ToServer } from '../peer/contract.js';
 import type { ClientEvents } from '../peer/lifecycle-events.js';
 import { Peer } from '../peer/peer.js';
-import { storeFailed } from '../peer/runtime.js';
 import type { SessionBatch } from '../stores/session-store.js';
 import { FrameType } from '../wire/constants.js';
 import type { WelcomeMessage } from '../wire/messages.js';
@@ -77,9 +77,9 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
   }
 
   override get state(): ClientState {
-    if (this.core.state.is === 'ended') return 'closed';
+    if (this.core.link.state.is === 'ended') return 'closed';
     if (this.#goal !== 'stay') return this.connected || this.#connector.running ? 'draining' : 'idle';
-    if (this.connected) return this.core.replaying ? 'replaying' : 'open';
+    if (this.connected) return this.core.link.replaying ? 'replaying' : 'open';
     return this.#dialling;
   }
 
@@ -90,7 +90,7 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
 
   /** Connects again after `disconnect`, or after an error that stopped the attempts. */
   connect(): this {
-    this.core.assertLive();
+    this.core.link.assertLive();
     if (this.#closing === undefined) this.#goal = 'stay';
     if (this.connected) return this;
     this.#connector.hurry();
@@ -100,7 +100,7 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
 
   /** Drops this socket and comes back at once. */
   reconnect(): this {
-    this.core.assertLive();
+    this.core.link.assertLive();
     if (this.#closing === undefined) this.#goal = 'stay';
     this.#connector.hurry();
     if (this.connected) this.runtime.cut();
@@ -122,7 +122,7 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
     if (this.state === 'closed' || this.state === 'idle') return;
     if (this.#goal === 'stay') this.#goal = 'disconnect';
     const flushed = (): boolean =>
-      this.core.sender.outbox.frames === 0 || this.#goal === 'stay' || !this.#active;
+      this.core.link.outbox.frames === 0 || this.#goal === 'stay' || !this.#active;
     void this.untilQuiet(flushed).then(() => {
       if (this.#goal === 'disconnect')
         this.#hangUp(new NyotaError('NYOTA_DISCONNECTED', 'the client disconnected'));
@@ -153,7 +153,7 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
   }
 
   protected override holdsProcess(): boolean {
-    return this.#handles.refd && (this.#active || this.core.sender.requests.size > 0);
+    return this.#handles.refd && (this.#active || this.core.requests.pending > 0);
   }
 
   protected override sideFrame(type: number): boolean {
@@ -171,9 +171,9 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
     if (error?.retry === 'new-session') this.#sessionLost(error, undefined, undefined);
     this.emitLifecycle('disconnect', error);
     // A listener may have decided otherwise, or connected again already.
-    if (this.connected || this.core.state.is === 'ended') return;
+    if (this.connected || this.core.link.state.is === 'ended') return;
     if (error?.retry === 'never') this.#stopped(error, said);
-    else if (this.#goal !== 'stay' && this.core.sender.outbox.frames === 0) this.#dialling = 'idle';
+    else if (this.#goal !== 'stay' && this.core.link.outbox.frames === 0) this.#dialling = 'idle';
     else if (this.#schedule !== undefined && this.#dialler.canDial) this.#start();
     else this.#stopped(error, said);
     this.quietChanged();
@@ -196,11 +196,11 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
   /** Nobody will answer them as long as nobody connects. */
   #failRequests(reason: NyotaError): void {
     const text = `the client has stopped connecting: ${reason.message}`;
-    this.core.sender.failRequests(new NyotaError('NYOTA_CLOSED', text, { cause: reason }));
+    this.core.requests.fail(new NyotaError('NYOTA_CLOSED', text, { cause: reason }));
   }
 
   get #progress(): number {
-    const { received, acked } = this.core.counters;
+    const { received, acked } = this.core.link.counters;
     return received + acked;
   }
 
@@ -209,7 +209,7 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
   }
 
   #start(): void {
-    if (this.connected || this.core.state.is === 'ended' || !this.#dialler.canDial) return;
+    if (this.connected || this.core.link.state.is === 'ended' || !this.#dialler.canDial) return;
     this.#connector.start(() => this.#schedule);
   }
 
@@ -220,19 +220,19 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
   }
 
   async #close(): Promise<void> {
-    if (this.core.state.is === 'ended') return;
+    if (this.core.link.state.is === 'ended') return;
     this.#goal = 'close';
-    const { sender } = this.core;
+    const { link, requests } = this.core;
     const done = (): boolean =>
-      this.core.state.is === 'ended' || (this.core.quiet && sender.requests.size === 0) || !this.#active;
+      link.state.is === 'ended' || (link.quiet && requests.pending === 0) || !this.#active;
     await this.untilQuiet(done);
     const connection = this.runtime.connection;
-    const { received } = this.core.dispatcher.inbox;
-    const { lastSeq, frames } = this.core.sender.outbox;
+    const { received } = this.core.link.inbox;
+    const { lastSeq, frames } = this.core.link.outbox;
     this.#hangUp(new NyotaError('NYOTA_SESSION_CLOSED', 'the client closed the session'));
-    do await this.runtime.settleSteps();
-    while (this.runtime.unsettled);
-    this.#end();
+    const { journal } = this.runtime;
+    if (journal === undefined) this.#end();
+    else await journal.whenSettled(() => this.#end());
     await connection?.whenClosed();
     await this.#leaveStore(frames === 0 ? { received, sent: lastSeq } : undefined);
   }
@@ -262,13 +262,13 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
 
   /** What is in memory is ahead of the store: this process can't go on with the session. */
   #storeFailed(error: NyotaError): void {
-    if (this.core.state.is === 'ended') return;
+    if (this.core.link.state.is === 'ended') return;
     this.emitLifecycle('error', error);
     this.destroy();
   }
 
   #end(): void {
-    if (this.core.state.is === 'ended') return;
+    if (this.core.link.state.is === 'ended') return;
     const error = new NyotaError('NYOTA_CLOSED', 'the client is closed');
     this.#connector.stop(error);
     this.#dialler.dispose();
@@ -291,7 +291,7 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
             'NYOTA_DIVERGED',
             'the server welcomed a new session where this one should be resumed',
           )
-        : this.core.diverged(message.received);
+        : this.core.link.diverged(message.received);
     if (diverged !== undefined) {
       this.#sessionLost(diverged, undefined, undefined);
       throw diverged;
@@ -302,7 +302,7 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
       this.#identity.establish();
       if (this.#identity.isKept) this.#storeWelcome(id);
     }
-    this.core.dispatcher.expectRedelivery(message.sent);
+    this.core.link.expectRedelivery(message.sent);
     this.#newSessionReason = undefined;
     this.#resumed = !isNew;
     this.#connectedAt = this.#options.clock.now();
@@ -319,9 +319,9 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
    * where the server has ended it meanwhile, and what had been handled would be sent again.
    */
   #storeWelcome(id: string): void {
-    const { outbox } = this.core.sender;
+    const { outbox } = this.core.link;
     outbox.shut();
-    void this.runtime.stepNow().then(() => {
+    void this.runtime.journal?.stepNow().then(() => {
       if (this.id !== id) return; // that session is over
       outbox.open();
       this.runtime.wake();
@@ -331,7 +331,7 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
   /** The server has lost the session, or it makes no sense any more: another begins, with what was never handled. */
   #sessionLost(reason: NyotaError, handled: number | undefined, sent: number | undefined): void {
     const invalidated = reason.code === 'NYOTA_SESSION_INVALIDATED';
-    const received = this.core.dispatcher.inbox.received;
+    const received = this.core.link.inbox.received;
     const wasEstablished = this.#identity.established;
     this.#identity.renew();
     this.#newSessionReason = reason;
@@ -339,15 +339,15 @@ export class Client<C = AnyContract> extends Peer<ToServer<C>, ToClient<C>, Stat
       cause: reason,
     });
     // Numbers that can't be are no knowledge: what was never sent can't have been handled.
-    const { ackedSeq, sentSeq } = this.core.sender.outbox;
+    const { ackedSeq, sentSeq } = this.core.link.outbox;
     const known = handled !== undefined && handled >= ackedSeq && handled <= sentSeq ? handled : undefined;
-    const { uncertain } = this.core.restart(known, error, !invalidated);
+    const { uncertain } = this.core.link.restart(known, error, !invalidated);
     if (invalidated) this.emitLifecycle('sessionInvalidated');
     const lost = sent === undefined ? 0 : Math.max(0, sent - received);
     const unknown = wasEstablished && sent === undefined && !invalidated;
     if (uncertain > 0 || lost > 0 || unknown) this.emitLifecycle('gap', { uncertain, lost, reason });
     // What goes along is stored now, also where nobody is reached.
-    void this.runtime.stepNow();
+    void this.runtime.journal?.stepNow();
   }
 
   #attemptHost(): AttemptHost {

@@ -3,8 +3,8 @@
  */
 import type { Clock } from '../clock.js';
 import { NyotaError } from '../errors.js';
-import type { RequestOptions, Sender } from '../link/sender.js';
-import type { SessionCore } from '../link/session-core.js';
+import type { RequestOptions, Requests } from '../features/requests.js';
+import type { SessionCore } from '../features/session-core.js';
 import type { Limits } from '../options.js';
 import { abortedError, type CallOptions } from './call-options.js';
 import { checkEventName } from './checks.js';
@@ -41,7 +41,7 @@ export class Calls {
           'a volatile message is never acknowledged: it takes no onAck',
         );
       }
-      return this.#host.core.volatile(event, values);
+      return this.#host.core.events.sendVolatile(event, values);
     }
     return this.#deliver(call, event, values, onAck && this.#guarded(event, onAck), undefined);
   }
@@ -63,10 +63,10 @@ export class Calls {
     return new Promise((resolve, reject) => {
       const { core, limits, clock } = this.#host;
       checkEventName(event);
-      core.assertLive();
+      core.link.assertLive();
       const { signal, ttlMs } = call;
       if (signal?.aborted === true) throw abortedError(signal);
-      if (call.volatile === true && core.state.is !== 'attached') {
+      if (call.volatile === true && core.link.state.is !== 'attached') {
         throw new NyotaError(
           'NYOTA_NOT_CONNECTED',
           'there is no connection, and a volatile request does not wait for one',
@@ -77,8 +77,8 @@ export class Calls {
         timeoutMs: timeoutMs === 0 ? Number.POSITIVE_INFINITY : timeoutMs,
         expiresAt: ttlMs === undefined ? undefined : clock.now() + ttlMs,
       };
-      if (signal === undefined) core.sender.request(event, args, options, resolve, reject);
-      else requestUntil(signal, core.sender, event, args, options, resolve, reject);
+      if (signal === undefined) core.requests.request(event, args, options, resolve, reject);
+      else requestUntil(signal, core.requests, event, args, options, resolve, reject);
       this.#host.requested();
     });
   }
@@ -91,12 +91,12 @@ export class Calls {
     deadline: number | undefined,
   ): boolean {
     const { core, clock } = this.#host;
-    core.assertLive();
+    core.link.assertLive();
     if (signal?.aborted === true) throw abortedError(signal);
     if (onAck === undefined && ttlMs === undefined && signal === undefined)
-      return core.sender.send(event, args);
+      return core.events.send(event, args);
     const expiresAt = ttlMs === undefined ? undefined : clock.now() + ttlMs;
-    return core.sender.send(event, args, { onAck, signal, expiresAt, deadline });
+    return core.events.send(event, args, { onAck, signal, expiresAt, deadline });
   }
 
   /** A user's callback that throws is reported; it may not end the connection. */
@@ -115,20 +115,20 @@ export class Calls {
 /** A request that the signal's abort cancels. Apart from the others: most have no signal. */
 function requestUntil(
   signal: AbortSignal,
-  sender: Sender,
+  requests: Requests,
   event: string,
   args: readonly unknown[],
   options: RequestOptions,
   resolve: (reply: unknown) => void,
   reject: (error: unknown) => void,
 ): void {
-  const abort = (): void => sender.cancelRequest(id, abortedError(signal));
+  const abort = (): void => requests.cancel(id, abortedError(signal));
   const last =
     (settle: (outcome: unknown) => void) =>
     (outcome: unknown): void => {
       signal.removeEventListener('abort', abort);
       settle(outcome);
     };
-  const id = sender.request(event, args, options, last(resolve), last(reject));
+  const id = requests.request(event, args, options, last(resolve), last(reject));
   signal.addEventListener('abort', abort);
 }

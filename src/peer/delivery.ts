@@ -3,8 +3,8 @@
  * to tell that by, and a way to keep an effect in the same step as the fact that it was handled.
  */
 import type { NyotaError } from '../errors.js';
-import type { RunningRequest } from '../features/incoming-requests.js';
-import type { DeleteOp, SetOp } from '../features/store/types.js';
+import type { RunningRequest } from '../features/requests.js';
+import type { DeleteOp, SetOp } from '../features/store/writes.js';
 import type { SharedStore } from './shared-store.js';
 
 /** What a delivery needs of its peer. */

@@ -3,7 +3,7 @@
  * their reply goes out. Knows no session: it is handed the request and where the reply goes.
  */
 import { NyotaError } from '../errors.js';
-import type { RunningRequest } from '../features/incoming-requests.js';
+import type { RunningRequest } from '../features/requests.js';
 import { type Delivery, type DeliveryHost, HandlerContext } from './delivery.js';
 import { isThenable } from './is-thenable.js';
 

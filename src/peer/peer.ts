@@ -4,11 +4,11 @@
  */
 import type { Clock } from '../clock.js';
 import type { NyotaError } from '../errors.js';
-import type { RunningRequest } from '../features/incoming-requests.js';
+import type { RunningRequest } from '../features/requests.js';
+import type { SessionCore } from '../features/session-core.js';
 import type { Conflict } from '../features/store/replica.js';
-import type { Change } from '../features/store/types.js';
+import type { Change } from '../features/store/writes.js';
 import { isLifecycleEvent } from '../lifecycle.js';
-import type { SessionCore } from '../link/session-core.js';
 import type { SocketLike } from '../net/connection.js';
 import type { Limits } from '../options.js';
 import type { FrameDecoder } from '../wire/frame-decoder.js';
@@ -81,7 +81,7 @@ export abstract class Peer<Out, In, State, Events extends PeerEvents> implements
 
   /** True while a connection is up. */
   get connected(): boolean {
-    return this.core.state.is === 'attached';
+    return this.core.link.state.is === 'attached';
   }
 
   /**
@@ -97,7 +97,7 @@ export abstract class Peer<Out, In, State, Events extends PeerEvents> implements
 
   /** Bytes that the other side has not acknowledged. */
   get bufferedBytes(): number {
-    return this.core.sender.outbox.bytes;
+    return this.core.link.outbox.bytes;
   }
 
   /** The socket at the moment; undefined while there is none. */
@@ -222,12 +222,12 @@ export abstract class Peer<Out, In, State, Events extends PeerEvents> implements
 
   /** Stops dispatching. The other side's TCP window fills, and nothing is lost. */
   pause(): this {
-    this.core.pause();
+    this.core.link.pause();
     return this;
   }
 
   resume(): this {
-    this.core.resume();
+    this.core.link.resume();
     return this;
   }
 

@@ -5,25 +5,24 @@
 import type { Clock, ClockTimer } from '../clock.js';
 import { decodePayload } from '../codec/payload.js';
 import { NyotaError } from '../errors.js';
-import type { RunningRequest } from '../features/incoming-requests.js';
+import type { RunningRequest } from '../features/requests.js';
+import { type Role, SessionCore, type SessionHost } from '../features/session-core.js';
 import type { Conflict } from '../features/store/replica.js';
-import type { Change } from '../features/store/types.js';
-import type { SessionActions } from '../link/session-actions.js';
-import { type Role, SessionCore } from '../link/session-core.js';
+import type { Change } from '../features/store/writes.js';
+import type { Journal, Keeper } from '../link/journal.js';
 import type { Connection, ConnectionReader } from '../net/connection.js';
 import type { Limits } from '../options.js';
-import type { Awaitable, CoreImage, SessionBatch } from '../stores/session-store.js';
+import type { CoreImage } from '../stores/session-store.js';
 import { FrameType } from '../wire/constants.js';
 import type { FrameDecoder } from '../wire/frame-decoder.js';
 import { parseClose, type WireLimits } from '../wire/messages.js';
 import { type Planned, planFlush } from './flush-queue.js';
-import { isThenable } from './is-thenable.js';
 import { closeError, closeFrame } from './last-words.js';
 
 /** What a peer does for its runtime: the session's actions that concern users, and the ends of connections. */
 export interface RuntimeHooks
   extends Pick<
-    SessionActions,
+    SessionHost,
     'dispatch' | 'handle' | 'changed' | 'conflicted' | 'drain' | 'settled' | 'report'
   > {
   /** The session's connection is gone. `said`: the other side's last words were a CLOSE. */
@@ -34,25 +33,13 @@ export interface RuntimeHooks
   holdsProcess(): boolean;
 }
 
-/** Who keeps the session in a durable store. */
-export interface Keeper {
-  commit(batch: SessionBatch): Awaitable<void>;
-  /** A step could not be stored: what is in memory is ahead of the store, and must go. */
-  failed(error: NyotaError): void;
-}
-
-export class Runtime implements SessionActions {
+export class Runtime implements SessionHost {
   readonly core: SessionCore;
   readonly #clock: Clock;
   readonly #hooks: RuntimeHooks;
   #connection: Connection | undefined;
   #generation = 0;
   #planned: Planned | undefined;
-  #keeper: Keeper | undefined;
-  /** The step that is being committed; the next one begins when it is done, with all that came meanwhile. */
-  #stepping: Promise<void> | undefined;
-  /** While it is pending no step begins. */
-  #suspended: Promise<void> | undefined;
   #timer: ClockTimer | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
 
@@ -64,81 +51,12 @@ export class Runtime implements SessionActions {
 
   /** The session is kept in a durable store from here on; with an image, it is taken over from there. */
   keepInStore(keeper: Keeper, image: CoreImage | undefined): void {
-    this.#keeper = keeper;
-    this.core.keepInStore(image);
+    this.core.link.keepInStore(keeper, image);
   }
 
-  /** A step of the peer's own, behind those of the session that are under way. */
-  async commit(batch: SessionBatch): Promise<void> {
-    // At once where nothing is waited for: a client's session may be another one a tick later.
-    if (this.#suspended !== undefined) await this.#suspended;
-    if (this.#keeper === undefined) return;
-    const { commit, failed } = this.#keeper;
-    // Whatever the store does, nobody hears of its failure before this call has returned.
-    const committing = (async () => commit(batch))();
-    try {
-      await committing;
-    } catch (error) {
-      failed(storeFailed(error));
-    }
-  }
-
-  /** One step with all that has changed, due or not. Resolves once it is in the store. */
-  async stepNow(): Promise<void> {
-    while (this.#busy) {
-      await this.#suspended;
-      await this.#stepping;
-    }
-    this.#step('now');
-    await this.#stepping;
-  }
-
-  /**
-   * No step begins while `work` runs: it changes by what the store knows that this process owns the session. Steps that are
-   * under way are waited for first.
-   */
-  async betweenSteps<T>(work: () => PromiseLike<T>): Promise<T> {
-    do await this.settleSteps();
-    while (this.unsettled);
-    const running = Promise.resolve(work());
-    const suspended = running.then(
-      () => {},
-      () => {},
-    );
-    this.#suspended = suspended;
-    try {
-      return await running;
-    } finally {
-      if (this.#suspended === suspended) this.#suspended = undefined;
-      this.wake();
-    }
-  }
-
-  /** While no step may begin. */
-  get suspended(): Promise<void> | undefined {
-    return this.#suspended;
-  }
-
-  /**
-   * Resolves once all that had changed is in the store. By the time that its caller is told, more may have: whoever lets go of the
-   * session asks `unsettled` without an await in between.
-   */
-  async settleSteps(): Promise<void> {
-    while (this.unsettled) {
-      await this.#suspended;
-      await this.#stepping;
-      this.#step('changed');
-    }
-  }
-
-  /** Something has changed that is not in the store, or may not be. */
-  get unsettled(): boolean {
-    return this.#busy || (this.#keeper !== undefined && this.core.stepDue(true));
-  }
-
-  /** A step is under way, or none may begin. */
-  get #busy(): boolean {
-    return this.#suspended !== undefined || this.#stepping !== undefined;
+  /** In a durable store; undefined without one. */
+  get journal(): Journal | undefined {
+    return this.core.link.journal;
   }
 
   get connection(): Connection | undefined {
@@ -155,13 +73,13 @@ export class Runtime implements SessionActions {
     this.#connection = connection;
     let generation: number;
     try {
-      generation = this.core.attach(theirs, received);
+      generation = this.core.link.attach(theirs, received);
     } catch (error) {
       this.#connection = old;
       throw error;
     }
     this.#generation = generation;
-    this.core.counters.bytesReceived += connection.bytesRead;
+    this.core.link.counters.bytesReceived += connection.bytesRead;
     if (answer !== undefined) connection.write(answer);
     connection.read(new Runtime.#Reader(this, connection, generation));
     old?.end(closeFrame(new NyotaError('NYOTA_TAKEN_OVER', 'another connection has resumed this session')));
@@ -183,7 +101,7 @@ export class Runtime implements SessionActions {
 
   /** The session is over: nothing is left running. */
   end(error: NyotaError): void {
-    this.core.end(error);
+    this.core.link.end(error);
     if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#timerAt = Number.POSITIVE_INFINITY;
@@ -241,20 +159,23 @@ export class Runtime implements SessionActions {
 
   /** Everything that this tick brings goes out as one write, after it. */
   wake(): void {
-    if (this.#connection === undefined && this.#keeper === undefined) return;
+    if (this.#connection === undefined && this.journal === undefined) return;
     this.#planned = planFlush(this, this.#planned);
   }
 
   /** For the queue that `wake` has put it into. */
   flush(): void {
     this.#planned = undefined;
-    if (this.#keeper !== undefined) this.#step('due');
+    this.journal?.flush();
     if (this.#connection !== undefined) this.#pump(this.#connection, this.#generation);
   }
 
   rearm(): void {
-    if (this.core.state.is === 'ended') return;
-    const at = Math.min(this.core.nextDeadline, this.#connection?.nextDeadline ?? Number.POSITIVE_INFINITY);
+    if (this.core.link.state.is === 'ended') return;
+    const at = Math.min(
+      this.core.link.nextDeadline,
+      this.#connection?.nextDeadline ?? Number.POSITIVE_INFINITY,
+    );
     // A timer that fires too early only looks again; moving it for every message would cost more.
     if (at >= this.#timerAt || at === Number.POSITIVE_INFINITY) return;
     if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer);
@@ -273,50 +194,19 @@ export class Runtime implements SessionActions {
   readonly #onTimer = (): void => {
     this.#timer = undefined;
     this.#timerAt = Number.POSITIVE_INFINITY;
-    const overdue = this.#connection?.overdue(this.#clock.now(), this.core.peerPaused);
+    const overdue = this.#connection?.overdue(this.#clock.now(), this.core.link.peerPaused);
     if (overdue !== undefined) this.cut(overdue);
-    this.core.tick();
+    this.core.link.tick();
     this.rearm();
   };
-
-  /** @param when due: what must not wait; changed: whatever has changed; now: also where nothing has */
-  #step(when: 'due' | 'changed' | 'now'): void {
-    const keeper = this.#keeper;
-    if (keeper === undefined || this.#stepping !== undefined || this.#suspended !== undefined) return;
-    if (when !== 'now' && !this.core.stepDue(when === 'changed')) return;
-    const step = this.core.takeStep();
-    if (step === undefined) return;
-    const { batch } = step;
-    const done = (): void => {
-      step.done();
-      this.wake();
-    };
-    const failed = (error: unknown): void => {
-      this.#stepping = undefined;
-      keeper.failed(storeFailed(error));
-    };
-    try {
-      const committing = keeper.commit(batch);
-      if (!isThenable(committing)) {
-        done();
-        return;
-      }
-      this.#stepping = Promise.resolve(committing).then(() => {
-        this.#stepping = undefined;
-        done();
-      }, failed) as Promise<void>;
-    } catch (error) {
-      failed(error);
-    }
-  }
 
   #pump(connection: Connection, generation: number): void {
     let corked = false;
     while (connection.canWrite) {
-      const piece = this.core.pull(generation);
+      const piece = this.core.link.pull(generation);
       if (piece === undefined) break;
       // Most often there is but one piece, and nothing has to be held together.
-      const { hasMore } = this.core;
+      const { hasMore } = this.core.link;
       if (hasMore && !corked) {
         corked = true;
         connection.cork();
@@ -343,26 +233,26 @@ export class Runtime implements SessionActions {
     }
 
     chunkStart(bytes: number): boolean {
-      return this.#runtime.core.chunkStart(this.#ownGeneration, bytes);
+      return this.#runtime.core.link.chunkStart(this.#ownGeneration, bytes);
     }
 
     frame(frame: FrameDecoder): void {
       const runtime = this.#runtime;
-      const { core } = runtime;
+      const { link } = runtime.core;
       if (frame.type === FrameType.CLOSE && this.#ownGeneration === runtime.#generation) {
-        const body = decodePayload(frame.source, frame.start, frame.end, core.limits);
+        const body = decodePayload(frame.source, frame.start, frame.end, link.limits);
         const reason = closeError(parseClose(body));
         this.#said = true;
         this.#ownConnection.end(undefined, reason);
       } else if (runtime.#hooks.sideFrame(frame)) {
-        core.countControl(this.#ownGeneration);
+        link.countControl(this.#ownGeneration);
       } else {
-        core.receive(this.#ownGeneration, frame);
+        link.receive(this.#ownGeneration, frame);
       }
     }
 
     chunkEnd(): void {
-      this.#runtime.core.chunkEnd(this.#ownGeneration);
+      this.#runtime.core.link.chunkEnd(this.#ownGeneration);
       if (this.#ownConnection.nextDeadline !== Number.POSITIVE_INFINITY) this.#runtime.rearm();
     }
 
@@ -376,15 +266,9 @@ export class Runtime implements SessionActions {
 
     closed(error: NyotaError | undefined): void {
       const runtime = this.#runtime;
-      if (!runtime.core.detach(this.#ownGeneration)) return;
+      if (!runtime.core.link.detach(this.#ownGeneration)) return;
       runtime.#connection = undefined;
       runtime.#hooks.detached(error, this.#said);
     }
   };
-}
-
-/** What a store has thrown or rejected with, as an error of ours. */
-export function storeFailed(error: unknown): NyotaError {
-  if (error instanceof NyotaError) return error;
-  return new NyotaError('NYOTA_STORE_FAILED', 'a step of the session could not be stored', { cause: error });
 }

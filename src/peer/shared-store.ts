@@ -5,10 +5,16 @@
 
 import { decodePayload } from '../codec/payload.js';
 import { NyotaError } from '../errors.js';
+import type { SessionCore } from '../features/session-core.js';
 import { compilePattern } from '../features/store/pattern.js';
-import { type CompareAndSetResult, encodeValue } from '../features/store/store-endpoint.js';
-import { type Change, checkKey, type DeleteOp, SESSION_ID_KEY, type SetOp } from '../features/store/types.js';
-import type { SessionCore } from '../link/session-core.js';
+import { type CompareAndSetResult, encodeValue } from '../features/store/store.js';
+import {
+  type Change,
+  checkKey,
+  type DeleteOp,
+  SESSION_ID_KEY,
+  type SetOp,
+} from '../features/store/writes.js';
 import { describeValue, invalidOption, refuseUnknown } from '../options.js';
 import type { Names } from './contract.js';
 import { listenerFailed } from './lifecycle-emitter.js';
@@ -45,7 +51,7 @@ export class SharedStore<State = Record<string, unknown>> {
   /** Made by a peer; not by users. */
   constructor(host: SharedStoreHost) {
     this.#host = host;
-    host.core.store.tellOwn(false);
+    host.core.store.tellOwn?.(false);
   }
 
   /** The visible value, as a copy; undefined where there is none. `sessionID` is the session's id. */
@@ -68,7 +74,7 @@ export class SharedStore<State = Record<string, unknown>> {
     if (value === undefined) {
       core.store.write({ kind: 'delete', key });
     } else {
-      core.store.set(key, value, ttlOf(options), core.sender.payloadLimits);
+      core.store.set(key, value, ttlOf(options));
     }
   }
 
@@ -160,17 +166,17 @@ export class SharedStore<State = Record<string, unknown>> {
     this.#watches ??= new Set();
     const watches = this.#watches;
     watches.add(watch);
-    this.#host.core.store.tellOwn(true);
+    this.#host.core.store.tellOwn?.(true);
     return () => {
       watches.delete(watch);
-      this.#host.core.store.tellOwn(watches.size > 0);
+      this.#host.core.store.tellOwn?.(watches.size > 0);
     };
   }
 
   /** Resolves once all of this side's writes are confirmed by the other. Rejects where the session ends before. */
   synced(): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#host.core.assertLive();
+      this.#host.core.link.assertLive();
       this.#host.core.store.whenSynced((error) => (error === undefined ? resolve() : reject(error)));
     });
   }
@@ -217,7 +223,7 @@ export class SharedStore<State = Record<string, unknown>> {
     options?: SetOptions,
   ): Promise<'accepted' | 'conflict' | 'session lost'> {
     checkKey(key);
-    this.#host.core.assertLive();
+    this.#host.core.link.assertLive();
     const bytes = value === undefined ? undefined : this.#encode(key, value);
     const result = await new Promise<CompareAndSetResult>((resolve) => {
       this.#host.core.store.compareAndSet(
@@ -228,17 +234,17 @@ export class SharedStore<State = Record<string, unknown>> {
     if (result.accepted) return 'accepted';
     if (result.error.code === 'NYOTA_STORE_CONFLICT') return 'conflict';
     // The store's content went along into the new session: the write can be tried there.
-    if (result.error.code === 'NYOTA_SESSION_LOST' && this.#host.core.state.is !== 'ended')
+    if (result.error.code === 'NYOTA_SESSION_LOST' && this.#host.core.link.state.is !== 'ended')
       return 'session lost';
     throw result.error;
   }
 
   #encode(key: string, value: unknown): Buffer {
-    return encodeValue(key, value, this.#host.core.sender.payloadLimits);
+    return encodeValue(key, value, this.#host.core.link.payloadLimits);
   }
 
   #decode(bytes: Buffer): unknown {
-    return decodePayload(bytes, 0, bytes.length, this.#host.core.limits);
+    return decodePayload(bytes, 0, bytes.length, this.#host.core.link.limits);
   }
 }
 

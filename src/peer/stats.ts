@@ -1,5 +1,5 @@
 /** What peers and servers tell about themselves. All of it is counted, nothing estimated. */
-import type { SessionCore } from '../link/session-core.js';
+import type { SessionCore } from '../features/session-core.js';
 
 export interface PeerStats {
   /** Messages accepted for sending: events, requests, replies, store writes. */
@@ -44,12 +44,12 @@ export interface ServerStats {
 }
 
 export function peerStats(core: SessionCore): PeerStats {
-  const { counters, sender } = core;
+  const { link, requests } = core;
   return {
-    ...counters,
-    outboxFrames: sender.outbox.frames,
-    outboxBytes: sender.outbox.bytes,
-    pendingRequests: sender.requests.size,
-    roundTripMs: core.roundTripMs,
+    ...link.counters,
+    outboxFrames: link.outbox.frames,
+    outboxBytes: link.outbox.bytes,
+    pendingRequests: requests.pending,
+    roundTripMs: core.link.roundTripMs,
   };
 }

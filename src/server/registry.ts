@@ -5,8 +5,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import { decodePayload, encodePayload } from '../codec/payload.js';
 import { NyotaError } from '../errors.js';
-import { announced } from '../link/agreement.js';
 import { sessionId, verifierOf, verify } from '../link/credentials.js';
+import { announced } from '../link/link.js';
 import type { Connection } from '../net/connection.js';
 import type { StoredSession, Tombstone } from '../stores/session-store.js';
 import { FrameType } from '../wire/constants.js';

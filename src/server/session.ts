@@ -6,7 +6,7 @@
  */
 import type { Clock, ClockTimer } from '../clock.js';
 import { NyotaError } from '../errors.js';
-import type { SessionCore } from '../link/session-core.js';
+import type { SessionCore } from '../features/session-core.js';
 import type { Connection } from '../net/connection.js';
 import type { Limits } from '../options.js';
 import type { AnyContract, StateOf, ToClient, ToServer } from '../peer/contract.js';
@@ -83,7 +83,7 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
     this.#identity = origin.identity;
     this.#fence = origin.fence;
     this.#attempt = origin.attempt;
-    this.core.sender.agree(origin.agreed);
+    this.core.link.agree(origin.agreed);
     if (!host.store.durable) return;
     this.runtime.keepInStore(
       {
@@ -114,7 +114,7 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
 
   override disconnect(): void {
     if (!this.connected) return;
-    void this.untilQuiet(() => this.core.sender.outbox.frames === 0 || !this.connected).then(() => {
+    void this.untilQuiet(() => this.core.link.outbox.frames === 0 || !this.connected).then(() => {
       this.runtime.close(new NyotaError('NYOTA_DISCONNECTED', 'the server disconnected this client'));
     });
   }
@@ -179,7 +179,7 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
     const { store, clock } = this.#host;
     this.#attempt = attempt;
     if (!store.durable) return true;
-    const raised = await this.runtime.betweenSteps(async () => {
+    const raised = await this.runtime.journal?.betweenSteps(async () => {
       const fence = await store.attach(this.#id, this.#fence, clock.now(), attempt);
       if (fence !== undefined) this.#fence = fence;
       return fence;
@@ -195,7 +195,7 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
 
   /** For the server: while the fence is being raised. */
   get renewing(): Promise<void> | undefined {
-    return this.runtime.suspended;
+    return this.runtime.journal?.suspended;
   }
 
   /** For the server: the latest attempt of its client that was let in. */
@@ -217,26 +217,26 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
 
   /** For the server: what keeps a client from resuming, told by the numbers of its OPEN. */
   divergence(received: number): NyotaError | undefined {
-    return this.core.diverged(received);
+    return this.core.link.diverged(received);
   }
 
   /** For the server: what of the client's messages has arrived. */
   get received(): number {
-    return this.core.dispatcher.inbox.received;
+    return this.core.link.inbox.received;
   }
 
   /** For the server: the highest number ever sent. */
   get sentSeq(): number {
-    return this.core.sender.outbox.sentSeq;
+    return this.core.link.outbox.sentSeq;
   }
 
   /** For the server: what a tombstone says of this session. */
   get lastNumbers(): { received: number; sent: number; exact: boolean } {
-    const { dispatcher, sender } = this.core;
+    const { link } = this.core;
     return {
-      received: dispatcher.dispatchedSeq,
-      sent: sender.outbox.lastSeq,
-      exact: dispatcher.knowsDispatched,
+      received: link.dispatchedSeq,
+      sent: link.outbox.lastSeq,
+      exact: link.knowsDispatched,
     };
   }
 
@@ -249,7 +249,7 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
     welcome: Buffer,
     resumed: boolean,
   ): void {
-    this.core.dispatcher.expectRedelivery(sentBefore);
+    this.core.link.expectRedelivery(sentBefore);
     this.#remoteAddress = connection.socket.remoteAddress;
     this.#stopExpiry();
     const wasAttached = this.#state === 'attached';
@@ -260,16 +260,16 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
         'disconnect',
         new NyotaError('NYOTA_TAKEN_OVER', 'another connection resumed this session'),
       );
-    if (this.#host.store.durable) void this.runtime.commit({ detachedAt: null });
+    if (this.#host.store.durable) void this.runtime.journal?.commit({ detachedAt: null });
     this.runtime.attach(connection, theirs, received, welcome);
     this.emitLifecycle('connect', { resumed });
   }
 
   /** For the server: an event that was encoded once for all sessions. False above the high-water mark, or where it could not be taken. */
   sendShared(body: Buffer): boolean {
-    if (this.core.state.is === 'ended') return true;
+    if (this.core.link.state.is === 'ended') return true;
     try {
-      return this.core.sender.sharedEvent(body);
+      return this.core.events.sendEncoded(body);
     } catch (error) {
       this.emitLifecycle('error', error);
       return false;
@@ -278,28 +278,24 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
 
   /** For the server: tells the client that this server is going. */
   goAway(deadlineMs: number): void {
-    this.core.control(encodeFrame(FrameType.GOAWAY, {}, encodeGoaway({ deadlineMs, elsewhere: [] })));
+    this.core.link.control(encodeFrame(FrameType.GOAWAY, {}, encodeGoaway({ deadlineMs, elsewhere: [] })));
   }
 
   /** For the server: graceful, and then `before` has passed, the end for this reason. */
   async finish(reason: NyotaError, before?: () => Promise<void>): Promise<void> {
     if (this.#state === 'dead') return;
-    const { sender } = this.core;
+    const { link, requests } = this.core;
     // One whose client is cut meanwhile is waited for; one that was alone already is not.
     const wasAlone = !this.connected;
-    await this.untilQuiet(
-      () => wasAlone || this.#state === 'dead' || (this.core.quiet && sender.requests.size === 0),
-    );
+    await this.untilQuiet(() => wasAlone || this.#state === 'dead' || (link.quiet && requests.pending === 0));
     await before?.();
     const connection = this.runtime.connection;
     this.runtime.close(reason);
     if (this.#host.store.durable && reason.code === 'NYOTA_SERVER_CLOSING') {
       // The session outlives this process: the next one goes on with it.
-      if (this.state !== 'dead') await this.runtime.commit({ detachedAt: this.#host.clock.now() });
+      if (this.state !== 'dead') await this.runtime.journal?.commit({ detachedAt: this.#host.clock.now() });
       // Last: what is accepted until here is in the store when this process lets go.
-      do await this.runtime.settleSteps();
-      while (this.runtime.unsettled);
-      this.#evict(reason);
+      await this.runtime.journal?.whenSettled(() => this.#evict(reason));
     } else {
       this.#end(reason);
     }
@@ -320,7 +316,7 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
     this.quietChanged();
     const closedByClient = said && error?.code === 'NYOTA_SESSION_CLOSED';
     if (closedByClient || error?.retry === 'new-session') this.#end(error as NyotaError);
-    else if (this.core.state.is === 'detached') this.#startExpiry();
+    else if (this.core.link.state.is === 'detached') this.#startExpiry();
   }
 
   #startExpiry(): void {
@@ -334,7 +330,7 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
       );
     }, resumeWindowMs);
     this.#expiry.unref?.();
-    void this.runtime.commit({ detachedAt: clock.now() });
+    void this.runtime.journal?.commit({ detachedAt: clock.now() });
   }
 
   /** This process is done with the session, which lives on in the store. */
@@ -344,7 +340,7 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
     this.#host.evicted(this as unknown as Session<never>);
     if (reason.code === 'NYOTA_STORE_FAILED') this.emitLifecycle('error', reason);
     // What was taken in and not stored is nobody's any more: that is never silent.
-    else if (this.core.sender.outbox.unstored > 0) this.emitLifecycle('error', unstored(reason, this.core));
+    else if (this.core.link.outbox.unstored > 0) this.emitLifecycle('error', unstored(reason, this.core));
     this.runtime.close(reason);
     // Its end has armed the timer again.
     this.#stopExpiry();
@@ -376,7 +372,7 @@ export class Session<C = AnyContract> extends Peer<ToClient<C>, ToServer<C>, Sta
   }
 }
 
-function unstored(reason: NyotaError, { sender }: SessionCore): NyotaError {
-  const text = `${reason.message}; the last ${sender.outbox.unstored} messages and replies were not stored, and are lost`;
+function unstored(reason: NyotaError, { link }: SessionCore): NyotaError {
+  const text = `${reason.message}; the last ${link.outbox.unstored} messages and replies were not stored, and are lost`;
   return new NyotaError(reason.code, text, { cause: reason });
 }

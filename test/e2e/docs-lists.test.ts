@@ -12,8 +12,9 @@ import { LIFECYCLE_EVENTS } from '../../src/lifecycle.js';
 import { sessionId, verifierOf } from '../../src/link/credentials.js';
 import { LIMIT_NAMES, readLimits } from '../../src/options.js';
 import { readServerOptions } from '../../src/server/server-options.js';
-import { ElementType, ExtKind, Flag, FrameType } from '../../src/wire/constants.js';
+import { ElementType, ExtKind, Flag } from '../../src/wire/constants.js';
 import { codeName, type Document, ROOT, readDocument } from '../support/docs-markdown.js';
+import { FrameType } from '../support/frame-type.js';
 
 const source = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
 const isCode = (name: string | undefined): name is string => name?.startsWith('NYOTA_') === true;

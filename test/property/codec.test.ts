@@ -13,8 +13,8 @@ import {
 import { encodePlainInto } from '../../src/codec/plain-encoder.js';
 import { scanPayload } from '../../src/codec/scan.js';
 import { NyotaError } from '../../src/errors.js';
-import * as messages from '../../src/wire/messages.js';
 import { parsePreamble } from '../../src/wire/preamble.js';
+import * as messages from '../support/messages.js';
 
 const LIMITS = { maxDepth: 64, maxValues: 65_536 };
 

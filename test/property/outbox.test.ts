@@ -6,8 +6,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { encodePrepared } from '../../src/codec/payload.js';
 import { Outbox } from '../../src/link/outbox.js';
-import { FrameType } from '../../src/wire/constants.js';
 import { encodeFrame } from '../../src/wire/frame-encoder.js';
+import { FrameType } from '../support/frame-type.js';
 
 type Step =
   | { do: 'append'; bytes: number }

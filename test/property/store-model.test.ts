@@ -8,7 +8,7 @@ import { describe, expect, test } from 'vitest';
 import { NyotaError } from '../../src/errors.js';
 import { type Conflict, type OpResult, Replica } from '../../src/features/store/replica.js';
 import { Sequencer } from '../../src/features/store/sequencer.js';
-import type { Change, StoreEntry, StoreLimits, WriteOp } from '../../src/features/store/types.js';
+import type { Change, StoreEntry, StoreLimits, WriteOp } from '../../src/features/store/writes.js';
 import { KEYS, type Step, step, type Write } from '../unit/features/store/store-steps.js';
 
 // Tight at the server, so that it refuses; wide at the client, so that it lets everything through.

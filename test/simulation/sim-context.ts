@@ -1,6 +1,6 @@
 /** What the parts of one simulated run share: time, network, disks, books, the trace, and what was found wrong. */
 import { NyotaError } from '../../src/errors.js';
-import type { SessionCore } from '../../src/link/session-core.js';
+import type { SessionCore } from '../../src/features/session-core.js';
 import { Books, type Line } from './books.js';
 import type { World } from './plan.js';
 import { Random } from './random.js';

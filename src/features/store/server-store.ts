@@ -1,28 +1,28 @@
 /**
- * The server's end of the shared store: decides every write, publishes its own as deltas, and tells the client in batches
- * what became of its writes. Pure.
+ * The server's end of the shared store: decides every write, publishes its own as KV_DELTA, and tells the client in batches what
+ * became of its writes. Touches the link, and its host for changes; entries and revisions are the sequencer's business. Pure.
  */
-
 import type { PayloadLimits } from '../../codec/payload.js';
 import { NyotaError } from '../../errors.js';
-import type { CoreImage, StoredEntry } from '../../link/persisted.js';
-import { FrameType } from '../../wire/constants.js';
-import { encodeKvDelta, encodeKvResult } from '../../wire/messages.js';
+import type { FrameView } from '../../link/feature.js';
+import type { Link } from '../../link/link.js';
+import type { CoreBatch, CoreImage, StoredEntry } from '../../link/persisted.js';
+import { encodeKvDelta, encodeKvResult, readStoreFrame, type StoreFrame, StoreFrameType } from './frames.js';
 import { Sequencer } from './sequencer.js';
 import {
+  assertRoom,
   type CompareAndSetResult,
   encodeValue,
-  type StoreEndpoint,
+  type StoreFeature,
   type StoreHost,
-  type StoreStep,
   sizeOf,
   toWriteOp,
   wrongSide,
-} from './store-endpoint.js';
-import type { StoreFrame } from './store-frames.js';
-import type { Change, CompareAndSetOp, DeleteOp, SetOp, StoreEntry, WriteOp } from './types.js';
+} from './store.js';
+import type { Change, CompareAndSetOp, DeleteOp, SetOp, StoreEntry, WriteOp } from './writes.js';
 
-export class SequencerEndpoint implements StoreEndpoint {
+export class ServerStore implements StoreFeature {
+  readonly #link: Link;
   readonly #host: StoreHost;
   readonly #sequencer: Sequencer;
   /** The client's writes accepted and not told yet: up to this frame, ending with this revision. 0: none. */
@@ -35,7 +35,8 @@ export class SequencerEndpoint implements StoreEndpoint {
   /** Entries that changed since the last durable step; undefined where there is no durable store. */
   #dirty: Map<string, StoredEntry> | undefined;
 
-  constructor(host: StoreHost) {
+  constructor(link: Link, host: StoreHost) {
+    this.#link = link;
     this.#host = host;
     this.#sequencer = new Sequencer(() => host.now());
   }
@@ -60,11 +61,8 @@ export class SequencerEndpoint implements StoreEndpoint {
     return this.#sequencer.get(key)?.revision ?? 0;
   }
 
-  /** They are told in any case. */
-  tellOwn(): void {}
-
-  set(key: string, value: unknown, ttlMs: number | undefined, limits: PayloadLimits): void {
-    this.write({ kind: 'set', key, bytes: encodeValue(key, value, limits), ttlMs });
+  set(key: string, value: unknown, ttlMs: number | undefined): void {
+    this.write({ kind: 'set', key, bytes: encodeValue(key, value, this.#link.payloadLimits), ttlMs });
   }
 
   write(op: SetOp | DeleteOp): void {
@@ -91,20 +89,27 @@ export class SequencerEndpoint implements StoreEndpoint {
     else this.#waiters.push({ seq: this.#lastDeltaSeq, done });
   }
 
-  receive(frame: StoreFrame, seq: number): void {
-    if (frame.type !== FrameType.KV_OP) throw wrongSide(frame.type);
+  readonly mayRefuse = true;
+
+  decode(frame: FrameView, limits: PayloadLimits): StoreFrame {
+    return readStoreFrame(frame, limits);
+  }
+
+  receive(_type: number, body: unknown, seq: number): boolean {
+    const frame = body as StoreFrame;
+    if (frame.type !== StoreFrameType.KV_OP) throw wrongSide(frame.type);
     const op = toWriteOp(frame.message);
     const result = this.#sequencer.apply(op);
     if (result.accepted) {
       this.#note(result.change, ttlOf(op));
       this.#acceptedSeq = seq;
       this.#acceptedRevision = result.change.revision;
-      this.#host.changed([result.change], false);
-      return;
+      this.#changed(result.change, false);
+      return true;
     }
     // One frame says both: those before this one are accepted, this one is refused.
-    this.#host.append(
-      FrameType.KV_RESULT,
+    this.#link.append(
+      StoreFrameType.KV_RESULT,
       0,
       encodeKvResult({
         upToSeq: seq,
@@ -115,17 +120,26 @@ export class SequencerEndpoint implements StoreEndpoint {
       }),
     );
     this.#acceptedSeq = 0;
+    return true;
   }
 
-  /** Only a client queues writes before it knows what the other side accepts. */
-  withdrawn(): void {}
+  /** What is held back would be lost with its session: it takes effect. */
+  keepsHeld(type: number, body: unknown, seq: number): boolean {
+    this.receive(type, body, seq);
+    return false;
+  }
+
+  withdrawn(_type: number, _seq: number, error: NyotaError): void {
+    this.#host.report(error);
+  }
 
   checkAll(ops: readonly WriteOp[]): void {
     this.#sequencer.checkAll(ops);
-    this.#host.assertRoom(sizeOf(ops));
+    assertRoom(this.#link, sizeOf(ops));
   }
 
-  flush(): void {
+  /** Tells what has been decided: at the end of every chunk, and before anything that depends on it. */
+  chunkEnd(): void {
     if (this.#acceptedSeq === 0) return;
     const upToSeq = this.#acceptedSeq;
     this.#acceptedSeq = 0;
@@ -136,7 +150,7 @@ export class SequencerEndpoint implements StoreEndpoint {
       currentRevision: undefined,
       currentBytes: undefined,
     });
-    this.#host.append(FrameType.KV_RESULT, 0, payload);
+    this.#link.append(StoreFrameType.KV_RESULT, 0, payload);
   }
 
   acknowledged(seq: number): void {
@@ -153,27 +167,25 @@ export class SequencerEndpoint implements StoreEndpoint {
     for (const change of this.#sequencer.expire(now)) this.#publish(change, false, undefined);
   }
 
-  fail(error: NyotaError): void {
+  end(error: NyotaError): void {
     const waiters = this.#waiters;
     this.#waiters = [];
     for (const waiter of waiters) waiter.done(error);
   }
 
   #room(op: WriteOp): void {
-    this.#host.assertRoom(op.key.length * 3 + 32 + ('bytes' in op ? (op.bytes?.length ?? 0) : 0));
+    assertRoom(this.#link, op.key.length * 3 + 32 + ('bytes' in op ? (op.bytes?.length ?? 0) : 0));
   }
 
-  keepTrack(): void {
+  keepChanges(): void {
     this.#dirty ??= new Map();
   }
 
-  get dirty(): boolean {
+  get hasChanges(): boolean {
     return this.#dirty !== undefined && this.#dirty.size > 0;
   }
 
-  readonly firstPendingSeq = undefined;
-
-  takeDirty(): StoreStep {
+  takeChanges(): Partial<CoreBatch> {
     const entries = [...(this.#dirty?.values() ?? [])];
     this.#dirty?.clear();
     return { entries, revision: this.#sequencer.revision };
@@ -191,9 +203,15 @@ export class SequencerEndpoint implements StoreEndpoint {
   #publish(change: Change, local: boolean, ttlMs: number | undefined): void {
     this.#note(change, ttlMs);
     // A result counts revisions backwards, so it may not span a revision that this side used.
-    this.flush();
-    this.#lastDeltaSeq = this.#host.append(FrameType.KV_DELTA, 0, encodeKvDelta(change));
+    this.chunkEnd();
+    this.#lastDeltaSeq = this.#link.append(StoreFrameType.KV_DELTA, 0, encodeKvDelta(change));
+    this.#changed(change, local);
+  }
+
+  /** An entry that expires has brought a deadline. */
+  #changed(change: Change, local: boolean): void {
     this.#host.changed([change], local);
+    if (this.nextDeadline !== Number.POSITIVE_INFINITY) this.#host.rearm();
   }
 }
 

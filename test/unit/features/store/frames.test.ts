@@ -4,10 +4,14 @@ import { inspect } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { decodePayload, encodePayload } from '../../../../src/codec/payload.js';
-import { readKvDelta, readKvOp } from '../../../../src/features/store/kv-reader.js';
-import { parseStoreFrame, readStoreFrame } from '../../../../src/features/store/store-frames.js';
-import { FrameType } from '../../../../src/wire/constants.js';
-import { encodeKvDelta, encodeKvOp } from '../../../../src/wire/messages.js';
+import {
+  parseStoreFrame,
+  readPlainDelta as readKvDelta,
+  readPlainOp as readKvOp,
+  readStoreFrame,
+} from '../../../../src/features/store/frames.js';
+import { FrameType } from '../../../support/frame-type.js';
+import { encodeKvDelta, encodeKvOp } from '../../../support/messages.js';
 
 const LIMITS = { maxDepth: 8, maxValues: 64 };
 const u48 = fc.oneof(

@@ -1,17 +1,17 @@
 /** Callbacks, times to live, deadlines and aborts of single messages. */
 import { describe, expect, it } from 'vitest';
 import { NyotaError } from '../../../src/errors.js';
-import { Deliveries, type DeliveryOptions } from '../../../src/link/deliveries.js';
 import { Outbox } from '../../../src/link/outbox.js';
-import { FrameType } from '../../../src/wire/constants.js';
+import { Tracker, type TrackOptions } from '../../../src/link/tracker.js';
+import { FrameType } from '../../support/frame-type.js';
 
 const LOST = new NyotaError('NYOTA_SESSION_LOST', 'lost');
 
 function setUp() {
   const outbox = new Outbox({ maxOutboxBytes: 1e6, maxOutboxFrames: 1e6 });
-  const deliveries = new Deliveries(outbox);
+  const deliveries = new Tracker(outbox);
   const told: string[] = [];
-  const add = (name: string, options: DeliveryOptions = {}): number => {
+  const add = (name: string, options: TrackOptions = {}): number => {
     const seq = outbox.append(FrameType.EVENT, 0, Buffer.from(name));
     deliveries.add(seq, {
       onAck: (error) => told.push(error === undefined ? name : `${name}: ${error.code}`),

@@ -1,14 +1,14 @@
 /**
- * What a sender wants to know or to undo about single messages of its outbox: the callback at the
- * acknowledgement, the time to live of what is still unsent, a deadline for the ack, an abort. Pure: time is
- * handed in. Most messages want none of it and have no entry here.
+ * What a sender wants to know or to undo about single frames of its outbox: the callback at the acknowledgement, the time to
+ * live of what is still unsent, a deadline for the ack, an abort. Most frames want none of it and have no entry here.
+ * Touches the outbox alone. Pure: time is handed in.
  */
 import { NyotaError } from '../errors.js';
 import type { Outbox } from './outbox.js';
 
 export type OnAck = (error?: NyotaError) => void;
 
-export interface DeliveryOptions {
+export interface TrackOptions {
   /** Called once: without an error when the other side has handled the message. */
   onAck?: OnAck | undefined;
   /** Dropped where it is still unsent at this time. */
@@ -19,7 +19,7 @@ export interface DeliveryOptions {
   signal?: AbortSignal | undefined;
 }
 
-interface Delivery {
+interface Tracked {
   seq: number;
   readonly onAck: OnAck | undefined;
   /** Until then it must have been sent. */
@@ -31,10 +31,10 @@ interface Delivery {
 
 const NEVER = Number.POSITIVE_INFINITY;
 
-export class Deliveries {
+export class Tracker {
   readonly #outbox: Outbox;
   /** In rising order of `seq`, by a Map's order of insertion. */
-  #bySeq = new Map<number, Delivery>();
+  #bySeq = new Map<number, Tracked>();
   /** Nothing is due before this. A lower bound: it is made exact when it is reached. */
   #nextDue = NEVER;
 
@@ -46,36 +46,35 @@ export class Deliveries {
     return this.#nextDue;
   }
 
-  add(seq: number, options: DeliveryOptions): void {
+  add(seq: number, options: TrackOptions): void {
     const { signal } = options;
-    const delivery: Delivery = {
+    const tracked: Tracked = {
       seq,
       onAck: options.onAck,
       expiresAt: options.expiresAt ?? NEVER,
       deadline: options.deadline ?? NEVER,
       signal,
       abort:
-        signal && (() => this.#giveUp(delivery, new NyotaError('NYOTA_ABORTED', 'the message was aborted'))),
+        signal && (() => this.#giveUp(tracked, new NyotaError('NYOTA_ABORTED', 'the message was aborted'))),
     };
-    if (signal !== undefined && delivery.abort !== undefined)
-      signal.addEventListener('abort', delivery.abort);
-    this.#bySeq.set(seq, delivery);
-    this.#nextDue = Math.min(this.#nextDue, delivery.expiresAt, delivery.deadline);
+    if (signal !== undefined && tracked.abort !== undefined) signal.addEventListener('abort', tracked.abort);
+    this.#bySeq.set(seq, tracked);
+    this.#nextDue = Math.min(this.#nextDue, tracked.expiresAt, tracked.deadline);
   }
 
   /** All up to `seq` are handled. */
   acknowledged(seq: number): void {
-    for (const delivery of this.#bySeq.values()) {
-      if (delivery.seq > seq) return;
-      this.#finish(delivery);
+    for (const tracked of this.#bySeq.values()) {
+      if (tracked.seq > seq) return;
+      this.#finish(tracked);
     }
   }
 
   /** Takes one message back while it is unsent. False where it has gone out. */
   withdraw(seq: number, error: NyotaError): boolean {
     if (!this.#outbox.withdraw(seq)) return false;
-    const delivery = this.#bySeq.get(seq);
-    if (delivery !== undefined) this.#finish(delivery, error);
+    const tracked = this.#bySeq.get(seq);
+    if (tracked !== undefined) this.#finish(tracked, error);
     return true;
   }
 
@@ -84,23 +83,23 @@ export class Deliveries {
     if (now < this.#nextDue) return 0;
     let dropped = 0;
     this.#nextDue = NEVER;
-    for (const delivery of [...this.#bySeq.values()]) {
-      if (this.#bySeq.get(delivery.seq) !== delivery) continue; // finished by a callback of one before it
-      if (delivery.expiresAt <= now) {
+    for (const tracked of [...this.#bySeq.values()]) {
+      if (this.#bySeq.get(tracked.seq) !== tracked) continue; // finished by a callback of one before it
+      if (tracked.expiresAt <= now) {
         const error = new NyotaError('NYOTA_EXPIRED', 'the message was still unsent when its ttlMs was over');
-        if (this.withdraw(delivery.seq, error)) {
+        if (this.withdraw(tracked.seq, error)) {
           dropped++;
           continue;
         }
-        delivery.expiresAt = NEVER; // sent: from here on it is reliable like any other
+        tracked.expiresAt = NEVER; // sent: from here on it is reliable like any other
       }
-      if (delivery.deadline <= now) {
+      if (tracked.deadline <= now) {
         this.#giveUp(
-          delivery,
+          tracked,
           new NyotaError('NYOTA_TIMEOUT', 'the other side has not acknowledged the message in time'),
         );
       } else {
-        this.#nextDue = Math.min(this.#nextDue, delivery.expiresAt, delivery.deadline);
+        this.#nextDue = Math.min(this.#nextDue, tracked.expiresAt, tracked.deadline);
       }
     }
     return dropped;
@@ -113,33 +112,33 @@ export class Deliveries {
   renumber(numbers: ReadonlyMap<number, number>, handledUpTo: number, error: NyotaError): () => void {
     const old = [...this.#bySeq.values()];
     this.#bySeq.clear();
-    for (const delivery of old) {
-      const seq = numbers.get(delivery.seq);
+    for (const tracked of old) {
+      const seq = numbers.get(tracked.seq);
       if (seq !== undefined) {
-        delivery.seq = seq;
-        this.#bySeq.set(seq, delivery);
+        tracked.seq = seq;
+        this.#bySeq.set(seq, tracked);
       }
     }
-    const over = old.filter((delivery) => this.#bySeq.get(delivery.seq) !== delivery);
+    const over = old.filter((tracked) => this.#bySeq.get(tracked.seq) !== tracked);
     return () => {
-      for (const delivery of over) this.#finish(delivery, delivery.seq <= handledUpTo ? undefined : error);
+      for (const tracked of over) this.#finish(tracked, tracked.seq <= handledUpTo ? undefined : error);
     };
   }
 
   fail(error: NyotaError): void {
     // One by one: a callback may abort another, which is finished then.
-    for (const [, delivery] of this.#bySeq) this.#finish(delivery, error);
+    for (const [, tracked] of this.#bySeq) this.#finish(tracked, error);
   }
 
-  #giveUp(delivery: Delivery, error: NyotaError): void {
-    if (this.#bySeq.get(delivery.seq) !== delivery) return;
-    if (!this.withdraw(delivery.seq, error)) this.#finish(delivery, error);
+  #giveUp(tracked: Tracked, error: NyotaError): void {
+    if (this.#bySeq.get(tracked.seq) !== tracked) return;
+    if (!this.withdraw(tracked.seq, error)) this.#finish(tracked, error);
   }
 
-  #finish(delivery: Delivery, error?: NyotaError): void {
-    if (this.#bySeq.get(delivery.seq) === delivery) this.#bySeq.delete(delivery.seq);
-    if (delivery.abort !== undefined) delivery.signal?.removeEventListener('abort', delivery.abort);
-    if (error === undefined) delivery.onAck?.();
-    else delivery.onAck?.(error);
+  #finish(tracked: Tracked, error?: NyotaError): void {
+    if (this.#bySeq.get(tracked.seq) === tracked) this.#bySeq.delete(tracked.seq);
+    if (tracked.abort !== undefined) tracked.signal?.removeEventListener('abort', tracked.abort);
+    if (error === undefined) tracked.onAck?.();
+    else tracked.onAck?.(error);
   }
 }

@@ -1,27 +1,33 @@
 /**
- * The client's end of the shared store: shows this side's writes at once, and is corrected by what the server decides.
- * Pure.
+ * The client's end of the shared store: its writes show at once and go out as KV_OP, and what the server decides corrects them.
+ * Touches the link, and its host for changes; what shows and what is pending is the replica's business. Pure.
  */
-
-import type { PayloadLimits } from '../../codec/payload.js';
-import { readPayload } from '../../codec/payload-reader.js';
+import { decodePayload, type PayloadLimits } from '../../codec/payload.js';
 import { encodePlainKvSet } from '../../codec/plain-encoder.js';
 import { NyotaError } from '../../errors.js';
-import type { CoreImage, StoredEntry } from '../../link/persisted.js';
-import { FrameType, LENGTH_BYTES, SEQUENCED_HEADER_BYTES } from '../../wire/constants.js';
-import { encodeKvOp, type KvResultMessage, parseKvOp } from '../../wire/messages.js';
-import { type Refusal, Replica } from './replica.js';
+import type { Carry, FrameView } from '../../link/feature.js';
+import type { Link } from '../../link/link.js';
+import type { CoreBatch, CoreImage, StoredEntry } from '../../link/persisted.js';
+import { LENGTH_BYTES, SEQUENCED_HEADER_BYTES } from '../../wire/constants.js';
 import {
+  encodeKvOp,
+  type KvResultMessage,
+  parseKvOp,
+  readStoreFrame,
+  type StoreFrame,
+  StoreFrameType,
+} from './frames.js';
+import { type Conflict, type Refusal, Replica } from './replica.js';
+import {
+  assertRoom,
   type CompareAndSetResult,
   encodeValue,
-  type StoreEndpoint,
+  type StoreFeature,
   type StoreHost,
-  type StoreStep,
   sizeOf,
   toWriteOp,
   wrongSide,
-} from './store-endpoint.js';
-import type { StoreFrame } from './store-frames.js';
+} from './store.js';
 import {
   type Change,
   type CompareAndSetOp,
@@ -30,12 +36,13 @@ import {
   type SetOp,
   type StoreEntry,
   type WriteOp,
-} from './types.js';
+} from './writes.js';
 
 /** For this side's own frames, which were checked when they were made. */
 const NO_LIMITS = { maxDepth: Number.POSITIVE_INFINITY, maxValues: Number.POSITIVE_INFINITY };
 
-export class ReplicaEndpoint implements StoreEndpoint {
+export class ClientStore implements StoreFeature {
+  readonly #link: Link;
   readonly #host: StoreHost;
   readonly #replica = new Replica(DEFAULT_STORE_LIMITS, (key) => this.#dirty?.add(key));
   #waiters = new Set<(error?: NyotaError) => void>();
@@ -45,7 +52,8 @@ export class ReplicaEndpoint implements StoreEndpoint {
   #resolvedSeq = 0;
   #resolvedTold = 0;
 
-  constructor(host: StoreHost) {
+  constructor(link: Link, host: StoreHost) {
+    this.#link = link;
     this.#host = host;
   }
 
@@ -73,7 +81,8 @@ export class ReplicaEndpoint implements StoreEndpoint {
     this.#replica.tellsOwn = told;
   }
 
-  set(key: string, value: unknown, ttlMs: number | undefined, limits: PayloadLimits): void {
+  set(key: string, value: unknown, ttlMs: number | undefined): void {
+    const limits = this.#link.payloadLimits;
     const plain = encodePlainKvSet(key, value, ttlMs, limits);
     if (plain === undefined) {
       this.write({ kind: 'set', key, bytes: encodeValue(key, value, limits), ttlMs });
@@ -81,17 +90,17 @@ export class ReplicaEndpoint implements StoreEndpoint {
     }
     const op: SetOp = { kind: 'set', key, bytes: plain.value, ttlMs };
     this.#replica.checkContent(op);
-    this.#show(this.#append(op, plain.body));
+    this.#show(this.#append(op, plain.body), true);
   }
 
   write(op: SetOp | DeleteOp): void {
     this.#replica.check(op);
-    this.#show(this.#append(op, encodeOp(op)));
+    this.#show(this.#append(op, encodeOp(op)), true);
   }
 
   compareAndSet(op: CompareAndSetOp, done: (result: CompareAndSetResult) => void): void {
     this.#replica.check(op);
-    this.#show(this.#append(op, encodeOp(op), done));
+    this.#show(this.#append(op, encodeOp(op), done), true);
   }
 
   whenSynced(done: (error?: NyotaError) => void): void {
@@ -101,24 +110,43 @@ export class ReplicaEndpoint implements StoreEndpoint {
     });
   }
 
-  receive(frame: StoreFrame): void {
-    if (frame.type === FrameType.KV_DELTA) {
-      this.#host.changed(this.#replica.delta(frame.message), false);
-    } else if (frame.type === FrameType.KV_RESULT) {
+  readonly mayRefuse = true;
+
+  decode(frame: FrameView, limits: PayloadLimits): StoreFrame {
+    return readStoreFrame(frame, limits);
+  }
+
+  receive(_type: number, body: unknown): boolean {
+    const frame = body as StoreFrame;
+    if (frame.type === StoreFrameType.KV_DELTA) {
+      this.#show(this.#replica.delta(frame.message), false);
+    } else if (frame.type === StoreFrameType.KV_RESULT) {
       const { message } = frame;
       const refusal = refusalOf(message);
       const { changes, conflicts } = this.#replica.result(message.upToSeq, message.revision, refusal);
       this.#resolvedSeq = message.upToSeq;
       // Without a refusal all that can newly show is a compare-and-set of this side's own.
-      this.#host.changed(changes, refusal === undefined);
-      this.#host.conflicted(conflicts);
+      this.#show(changes, refusal === undefined);
+      this.#conflicted(conflicts);
     } else {
       throw wrongSide(frame.type);
     }
+    return true;
+  }
+
+  /** What is held back would be lost with its session: it takes effect. */
+  keepsHeld(type: number, body: unknown): boolean {
+    this.receive(type, body);
+    return false;
+  }
+
+  carry({ error, keepShared, later }: Carry): void {
+    if (keepShared) this.carryContent(error);
+    else later.push(this.#forget(error));
   }
 
   /** The content goes along into a new session: as writes of this side's, before anything else that is queued. */
-  carry(error: NyotaError): void {
+  carryContent(error: NyotaError): void {
     const ops = this.#replica.carry();
     // Who waits for `synced` waits for the same content in the new session.
     const waiters = [...this.#waiters];
@@ -128,29 +156,29 @@ export class ReplicaEndpoint implements StoreEndpoint {
     this.#resolvedSeq = 0;
     this.#resolvedTold = 0;
     // No limit may stop it: what does not go along here would be lost.
-    for (const op of ops) this.#replica.submit(op, this.#host.append(FrameType.KV_OP, 0, encodeOp(op)));
+    for (const op of ops) this.#replica.submit(op, this.#link.append(StoreFrameType.KV_OP, 0, encodeOp(op)));
     for (const done of waiters) this.whenSynced(done);
   }
 
   /** The other side forgot the session on purpose: the new one's store is empty. Returns what tells of the changes. */
-  clear(error: NyotaError): () => void {
-    this.fail(error);
+  #forget(error: NyotaError): () => void {
+    this.end(error);
     // The new session's frames are numbered from 1 again: its store must not take them for decided.
     this.#resolvedSeq = 0;
     this.#resolvedTold = 0;
     const changes = this.#replica.clear();
-    return () => this.#host.changed(changes, false);
+    return () => this.#show(changes, false);
   }
 
-  keepTrack(): void {
+  keepChanges(): void {
     this.#dirty ??= new Set();
   }
 
-  get dirty(): boolean {
+  get hasChanges(): boolean {
     return this.#dirty !== undefined && (this.#dirty.size > 0 || this.#resolvedTold < this.#resolvedSeq);
   }
 
-  takeDirty(): StoreStep {
+  takeChanges(): Partial<CoreBatch> {
     const entries: StoredEntry[] = [];
     for (const key of this.#dirty ?? []) {
       const entry = this.#replica.confirmed(key);
@@ -166,38 +194,28 @@ export class ReplicaEndpoint implements StoreEndpoint {
     this.#replica.restore(image.entries);
     this.#resolvedSeq = image.resolvedSeq;
     for (const { seq, frame } of image.outbound) {
-      if (frame[LENGTH_BYTES] !== FrameType.KV_OP || seq <= image.resolvedSeq) continue;
-      const message = parseKvOp(readPayload(frame, SEQUENCED_HEADER_BYTES, frame.length, NO_LIMITS));
+      if (frame[LENGTH_BYTES] !== StoreFrameType.KV_OP || seq <= image.resolvedSeq) continue;
+      const message = parseKvOp(decodePayload(frame, SEQUENCED_HEADER_BYTES, frame.length, NO_LIMITS));
       this.#replica.submit(toWriteOp(message), seq);
     }
   }
 
-  get firstPendingSeq(): number | undefined {
+  get firstKeptSeq(): number | undefined {
     return this.#replica.firstPendingSeq;
   }
 
-  withdrawn(seq: number, error: NyotaError): void {
+  withdrawn(_type: number, seq: number, error: NyotaError): void {
     const { changes, conflicts } = this.#replica.withdraw(seq, error);
-    this.#host.changed(changes, false);
-    this.#host.conflicted(conflicts);
+    this.#show(changes, false);
+    this.#conflicted(conflicts);
   }
 
   checkAll(ops: readonly WriteOp[]): void {
     this.#replica.checkAll(ops);
-    this.#host.assertRoom(sizeOf(ops));
+    assertRoom(this.#link, sizeOf(ops));
   }
 
-  flush(): void {}
-
-  acknowledged(): void {}
-
-  get nextDeadline(): number {
-    return Number.POSITIVE_INFINITY;
-  }
-
-  tick(): void {}
-
-  fail(error: NyotaError): void {
+  end(error: NyotaError): void {
     this.#replica.abandon(error);
     const waiters = [...this.#waiters];
     this.#waiters.clear();
@@ -205,13 +223,17 @@ export class ReplicaEndpoint implements StoreEndpoint {
   }
 
   #append(op: WriteOp, body: Buffer, done?: (result: CompareAndSetResult) => void): readonly Change[] {
-    this.#host.assertRoom(body.length);
-    return this.#replica.submit(op, this.#host.append(FrameType.KV_OP, 0, body), done);
+    assertRoom(this.#link, body.length);
+    return this.#replica.submit(op, this.#link.append(StoreFrameType.KV_OP, 0, body), done);
   }
 
-  /** This side's own changes; most often nobody wants to hear of them. */
-  #show(changes: readonly Change[]): void {
-    if (changes.length > 0) this.#host.changed(changes, true);
+  /** Most often nobody wants to hear of this side's own. */
+  #show(changes: readonly Change[], local: boolean): void {
+    if (changes.length > 0) this.#host.changed(changes, local);
+  }
+
+  #conflicted(conflicts: readonly Conflict[]): void {
+    if (conflicts.length > 0) this.#host.conflicted(conflicts);
   }
 }
 
