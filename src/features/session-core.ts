@@ -17,7 +17,7 @@ export type SessionHost = EventsHost & RequestsHost & StoreHost;
 export type Role = 'client' | 'server';
 
 /** The store's content comes before whatever else is queued. */
-export const FEATURE_TABLE = new FeatureTable([STORE_TYPES, Events.types, Requests.types]);
+const FEATURE_TABLE = new FeatureTable([STORE_TYPES, Events.types, Requests.types]);
 
 export class SessionCore {
   readonly link: Link;
@@ -26,11 +26,11 @@ export class SessionCore {
   readonly requests: Requests;
 
   constructor(role: Role, limits: Limits, host: SessionHost) {
-    const link = new Link(limits, host, FEATURE_TABLE);
+    const link = new Link(limits, host);
     this.link = link;
     this.store = role === 'server' ? new ServerStore(link, host) : new ClientStore(link, host);
     this.events = new Events(link, host);
     this.requests = new Requests(link, host);
-    link.use([this.store, this.events, this.requests]);
+    link.use([this.store, this.events, this.requests], FEATURE_TABLE);
   }
 }

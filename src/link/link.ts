@@ -26,7 +26,7 @@ import { Flag, FrameType, LENGTH_BYTES, SEQUENCED_HEADER_BYTES } from '../wire/c
 import { encodeFrame } from '../wire/frame-encoder.js';
 import type { WireLimits } from '../wire/messages.js';
 import { Attachment } from './attachment.js';
-import type { Carry, Feature, FeatureTable, FrameView } from './feature.js';
+import { type Carry, type Feature, FeatureTable, type FrameView } from './feature.js';
 import { Inbox } from './inbox.js';
 import { Journal, type Keeper } from './journal.js';
 import { type Body, hasDrained, largerThanOutbox, Outbox } from './outbox.js';
@@ -62,6 +62,7 @@ export type LinkState =
 
 const DETACHED: LinkState = { is: 'detached' };
 const NEVER = Number.POSITIVE_INFINITY;
+const NO_FEATURES = new FeatureTable([]);
 
 /** What a session counts of itself, for `stats()`. Counted where it happens; nothing is estimated. */
 export class LinkCounters {
@@ -112,7 +113,7 @@ export class Link {
   readonly inbox = new Inbox();
   readonly #host: LinkHost;
   readonly #tracker: Tracker;
-  readonly #table: FeatureTable;
+  #table = NO_FEATURES;
   #features: readonly Feature[] = [];
   #state: LinkState = DETACHED;
   #attachment: Attachment | undefined;
@@ -149,20 +150,22 @@ export class Link {
   /** Up to this number a process before this one may have dispatched. */
   #redeliveredUpTo = 0;
 
-  /** @param table who owns which frame type, for the features that `use` brings, in their order */
-  constructor(limits: Limits, host: LinkHost, table: FeatureTable) {
+  constructor(limits: Limits, host: LinkHost) {
     this.limits = limits;
     this.#host = host;
-    this.#table = table;
     this.outbox = new Outbox(limits);
     this.#tracker = new Tracker(this.outbox);
     this.#payloadLimits = limits;
     this.#maxFrameBytes = limits.maxFrameBytes;
   }
 
-  /** Before anything else. In the order in which they carry what is left into a new session. */
-  use(features: readonly Feature[]): void {
+  /**
+   * Before anything else. In the order in which they carry what is left into a new session.
+   * @param table who owns which frame type, for these features in their order
+   */
+  use(features: readonly Feature[], table: FeatureTable): void {
     this.#features = features;
+    this.#table = table;
   }
 
   get state(): LinkState {

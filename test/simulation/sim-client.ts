@@ -193,7 +193,7 @@ export class SimClientNode {
     const context = this.#context;
     const core = coreOf(this.client);
     const { outbox } = core.link;
-    const restart = core.link.restart.bind(core);
+    const restart = core.link.restart.bind(core.link);
     core.link.restart = (handled, error: NyotaError, carryStore) => {
       const { sentSeq } = outbox;
       context.trace.note(this.process.name, 'begins anew', error.message, handled, carryStore);
