@@ -1,6 +1,6 @@
 /**
  * What the documents say, as data: code blocks, headings, links and table rows of a Markdown file.
- * Reads the small part of Markdown that README.md and docs/ use.
+ * Reads the small part of Markdown that the documents use.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -33,10 +33,14 @@ export interface Document {
   readonly rows: readonly (readonly string[])[];
 }
 
-/** README.md and everything in docs/. */
+/** The documents in the root of the repository, README.md among them, and everything in docs/. */
 export function documentNames(): string[] {
-  const docs = readdirSync(new URL('../../docs/', import.meta.url)).filter((name) => name.endsWith('.md'));
-  return ['README.md', ...docs.sort().map((name) => `docs/${name}`)];
+  const markdownIn = (folder: string): string[] =>
+    readdirSync(new URL(`../../${folder}`, import.meta.url))
+      .filter((name) => name.endsWith('.md'))
+      .map((name) => `${folder}${name}`)
+      .sort();
+  return [...markdownIn(''), ...markdownIn('docs/')];
 }
 
 export function readDocument(name: string): Document {
