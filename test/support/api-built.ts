@@ -13,7 +13,7 @@ const STAYS_MS = 300;
 const LIMIT_MS = 8_000;
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
-export interface Outcome {
+interface Outcome {
   /** undefined where it had to be killed. */
   readonly code: number | undefined;
   readonly stdout: string;

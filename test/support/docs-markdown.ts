@@ -16,7 +16,7 @@ export interface CodeBlock {
   readonly section: number;
 }
 
-export interface Link {
+interface Link {
   readonly target: string;
   readonly line: number;
 }
@@ -43,7 +43,7 @@ export function readDocument(name: string): Document {
   return parseDocument(name, readFileSync(new URL(`../../${name}`, import.meta.url), 'utf8'));
 }
 
-export function parseDocument(name: string, text: string): Document {
+function parseDocument(name: string, text: string): Document {
   const blocks: CodeBlock[] = [];
   const links: Link[] = [];
   const rows: string[][] = [];
