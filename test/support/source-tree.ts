@@ -11,7 +11,7 @@ export type Node = { readonly type: string } & Record<string, unknown>;
 export const isNode = (value: unknown): value is Node =>
   typeof value === 'object' && value !== null && typeof (value as Node).type === 'string';
 
-const nodesIn = (value: unknown): Node[] => (Array.isArray(value) ? value : [value]).filter(isNode);
+export const nodesIn = (value: unknown): Node[] => (Array.isArray(value) ? value : [value]).filter(isNode);
 
 export function parse(text: string): Node {
   return parseAst(text, { lang: 'ts' }) as unknown as Node;
