@@ -107,7 +107,7 @@ function framesOf(pieces: readonly Buffer[]): { frames: unknown[]; code: string 
 }
 
 /** The NyotaError that it throws; undefined for none. Anything else that is thrown goes on. */
-export function refusalOf(fn: () => unknown): NyotaError | undefined {
+function refusalOf(fn: () => unknown): NyotaError | undefined {
   try {
     fn();
     return undefined;

@@ -392,6 +392,6 @@ export class SimPeer {
   }
 }
 
-export function padding(uid: number, size: number): string {
+function padding(uid: number, size: number): string {
   return String.fromCharCode(97 + (uid % 26)).repeat(size);
 }

@@ -301,7 +301,7 @@ export class RawServer {
 }
 
 /** The WELCOME that an honest server gives to this OPEN. */
-export function welcome(opened: OpenMessage, message: Partial<WelcomeMessage> = {}): Buffer {
+function welcome(opened: OpenMessage, message: Partial<WelcomeMessage> = {}): Buffer {
   const full = {
     features: 0,
     sessionId: sessionId(opened.secret),
