@@ -3,11 +3,11 @@
  * a process that starts again goes on where the one before it died.
  */
 import { randomBytes } from 'node:crypto';
+import { isThenable } from '../async.js';
 import type { Clock } from '../clock.js';
 import { NyotaError } from '../errors.js';
 import { SECRET_BYTES, sessionId } from '../link/credentials.js';
 import { invalidOption } from '../options.js';
-import { isThenable } from '../peer/is-thenable.js';
 import type {
   Awaitable,
   SessionBatch,

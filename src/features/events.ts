@@ -53,7 +53,7 @@ export class Events implements Feature {
 
   /**
    * Sends an event. Returns false above the high-water mark. An encode that fails uses up no number, and a refused message leaves
-   * nothing behind: all that can throw comes before the first change (DESIGN.md, rule 11).
+   * nothing behind: all that can throw comes before the first change (docs/design.md, rule 11).
    * @throws NyotaError what can't travel, or does not fit
    */
   send(event: string, args: readonly unknown[], options?: TrackOptions): boolean {

@@ -93,7 +93,7 @@ export class RunningRequest {
 }
 
 /** Settles a request: with a reply, or with what the handler threw. */
-export type Done = (ok: boolean, value: unknown) => void;
+type Done = (ok: boolean, value: unknown) => void;
 
 /** Nothing here may throw into the session. */
 export interface RequestsHost extends LinkHost {

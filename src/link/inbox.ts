@@ -3,7 +3,7 @@
  * acknowledgement is due. Pure: time is handed in.
  *
  * An ack is cumulative and means handled: it never claims a frame whose listeners have not run and settled
- * (DESIGN.md, rule 2). `open` holds the numbers that have arrived and are not settled, in rising order:
+ * (docs/design.md, rule 2). `open` holds the numbers that have arrived and are not settled, in rising order:
  *
  *   settled … settled | open  settled  open … received
  *                     ^

@@ -1,7 +1,7 @@
 /**
  * Keeps a session in step with a durable store. All that decides what is durable and when is here: what a step holds, when one
  * must not wait, that one follows the other, and what a committed step lets out: inbound state before its ack, an outbound
- * frame before its first byte (DESIGN.md, rule 3).
+ * frame before its first byte (docs/design.md, rule 3).
  *
  *   changes -> due -> take -> commit … -> done: the outbox releases, the inbox acknowledges -> the next step
  *

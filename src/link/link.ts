@@ -215,7 +215,7 @@ export class Link {
 
   /**
    * What a handshake must hold for this session to go on: neither side may know less than it once did, nor more
-   * than it was told (DESIGN.md, rule 5). Changes nothing.
+   * than it was told (docs/design.md, rule 5). Changes nothing.
    *
    * @param received what the other side has received of ours
    */

@@ -2,7 +2,7 @@
  * What this side sends and the other has not acknowledged: the frames' bytes, in order, and one cursor between what the
  * connection at hand has been given and what it has not. Knows no socket and no clock; what frames say is not its business.
  *
- * Replay and live sends go the same way (DESIGN.md, rule 1): a new connection rewinds the cursor, and `take` hands out
+ * Replay and live sends go the same way (docs/design.md, rule 1): a new connection rewinds the cursor, and `take` hands out
  * bytes from there on. A second path lost messages in MQTT.js and in SignalR.
  *
  *   first                     cursor                          next

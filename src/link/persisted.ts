@@ -1,7 +1,7 @@
 /**
  * What of one side of a session is kept in a durable store: the state it is rebuilt from, and the steps that change it.
  * Types only. A step holds all that has changed since the one before, so every committed step is a state that was
- * whole in memory; nothing that depends on it leaves the process before it is committed (DESIGN.md, rule 3).
+ * whole in memory; nothing that depends on it leaves the process before it is committed (docs/design.md, rule 3).
  */
 
 export type Awaitable<T> = T | PromiseLike<T>;

@@ -2,10 +2,11 @@
  * The request handlers of a peer: one for each event. Calls them, and sees to it that what they commit is written before
  * their reply goes out. Knows no session: it is handed the request and where the reply goes.
  */
+
+import { isThenable } from '../async.js';
 import { NyotaError } from '../errors.js';
 import type { RunningRequest } from '../features/requests.js';
 import { type Delivery, type DeliveryHost, HandlerContext } from './delivery.js';
-import { isThenable } from './is-thenable.js';
 
 export type Handler = (...args: unknown[]) => unknown;
 type Done = (ok: boolean, value: unknown) => void;

@@ -2,8 +2,9 @@
  * Emits nyota's own events. Apart from the remote ones, so that no name from the wire can reach it.
  * A listener that throws is reported, and the others still run; an `error` nobody hears is a process warning.
  */
+
+import { isThenable } from '../async.js';
 import { NyotaError, printable } from '../errors.js';
-import { isThenable } from './is-thenable.js';
 import { Listeners } from './listeners.js';
 
 export class LifecycleEmitter {

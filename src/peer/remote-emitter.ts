@@ -2,8 +2,9 @@
  * The listeners of the other side's events. Knows when all listeners of an event have settled, which is what an
  * acknowledgement tells; a listener that throws or rejects is reported, and the others still run.
  */
+
+import { isThenable } from '../async.js';
 import type { NyotaError } from '../errors.js';
-import { isThenable } from './is-thenable.js';
 import { listenerFailed } from './lifecycle-emitter.js';
 import { Listeners } from './listeners.js';
 

@@ -1,6 +1,8 @@
 /**
  * The server: listens, lets clients in, and holds their sessions.
  */
+
+import { isThenable } from '../async.js';
 import type { ClockTimer } from '../clock.js';
 import { encodePrepared, prepare } from '../codec/payload.js';
 import { NyotaError } from '../errors.js';
@@ -9,7 +11,6 @@ import { WaitingLine } from '../net/waiting-line.js';
 import { invalidOption } from '../options.js';
 import { checkEventName, checkListener } from '../peer/checks.js';
 import type { AnyContract, Args, Names, ToClient } from '../peer/contract.js';
-import { isThenable } from '../peer/is-thenable.js';
 import { LifecycleEmitter, listenerFailed, warn } from '../peer/lifecycle-emitter.js';
 import type { ServerEvents } from '../peer/lifecycle-events.js';
 import type { ServerStats } from '../peer/stats.js';

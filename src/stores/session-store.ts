@@ -3,7 +3,7 @@
  * test/contract/session-store.ts is its executable description; every store passes it.
  *
  * A session in a store has one owner at a time. Attaching raises its fence, a number, by compare and set; every
- * later write carries the fence, and a process that lost the session finds out at its next write (DESIGN.md, rule 4).
+ * later write carries the fence, and a process that lost the session finds out at its next write (docs/design.md, rule 4).
  *
  * Methods may answer at once or with a promise; a `commit` counts when it has answered. Errors are NyotaErrors:
  * `NYOTA_TAKEN_OVER` for a fence that is not the current one, `NYOTA_STORE_FAILED` for everything else.

@@ -1,5 +1,5 @@
 /**
- * The invariants that are looked at from outside (DESIGN.md, section 6): after every event, at rest, and at the end. Those
+ * The invariants that are looked at from outside (docs/design.md, rule 100): after every event, at rest, and at the end. Those
  * of single messages are in books.ts.
  */
 import type { Server } from '../../src/server/server.js';

@@ -1,5 +1,5 @@
 /**
- * API.md, section 6: what compiles with a contract, and what must not. Compiled by the type check, never run: each
+ * docs/api.md, "Types": what compiles with a contract, and what must not. Compiled by the type check, never run: each
  * `@ts-expect-error` fails the check where its next line compiles after all.
  */
 import {
@@ -18,7 +18,7 @@ interface Receipt {
   readonly id: number;
 }
 
-/** As in API.md: an interface, so without an index signature. */
+/** As in docs/api.md: an interface, so without an index signature. */
 interface Orders {
   toServer: {
     'order.create': (order: Order) => Receipt;

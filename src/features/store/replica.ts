@@ -502,7 +502,7 @@ export function confirmedRevision(record: KeyRecord | undefined): number {
 }
 
 /** The confirmed entry, as it is now. */
-export function confirmedEntry(record: KeyRecord | undefined): StoreEntry | undefined {
+function confirmedEntry(record: KeyRecord | undefined): StoreEntry | undefined {
   return record?.bytes === undefined ? undefined : { bytes: record.bytes, revision: record.revision };
 }
 
@@ -511,7 +511,7 @@ function isVisible(record: KeyRecord): boolean {
 }
 
 /** What shows: the last pending set or delete, else what is confirmed. */
-export function visibleBytes(record: KeyRecord): Buffer | undefined {
+function visibleBytes(record: KeyRecord): Buffer | undefined {
   return record.shown === undefined ? record.bytes : record.shown.bytes;
 }
 
@@ -608,7 +608,7 @@ export class PendingOps {
 }
 
 /** Calls back once the replica's state is consistent, each callback once and in order, also where one of them calls in again. */
-export class Callbacks {
+class Callbacks {
   #due: (() => void)[] = [];
   #position = 0;
   #idle: (() => void)[] = [];
