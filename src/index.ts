@@ -29,6 +29,8 @@ export type { Authenticate, ClientInfo, ServerOptions } from './peer/server-opti
 export { Session, type SessionState } from './peer/session.js';
 export { type SetOptions, SharedStore, type Watcher } from './peer/shared-store.js';
 export type { PeerStats, ServerStats } from './peer/stats.js';
+export { Encoded, type EncodedLimits } from './protocol/encoded.js';
+export { type EncodeOptions, encode } from './protocol/payload.js';
 export type { ReconnectOptions } from './session/reconnect-schedule.js';
 export { MemoryStore } from './stores/memory-store.js';
 export type {

@@ -6,10 +6,10 @@ import { NyotaError } from '../errors.js';
 import { type AddressInfo, isLoopback, Listener, type SocketLike } from '../net/listener.js';
 import { WaitingLine } from '../net/waiting-line.js';
 import { invalidOption } from '../options.js';
-import { encodePrepared, prepare } from '../protocol/payload.js';
+import { encodePlain, encodePrepared, prepare } from '../protocol/payload.js';
 import { Admission, type AdmissionHost, Refusal } from './admission.js';
 import { checkEventName, checkListener } from './checks.js';
-import type { AnyContract, Args, Names, ToClient } from './contract.js';
+import type { AnyContract, Names, SentArgs, ToClient } from './contract.js';
 import { FanOut } from './fan-out.js';
 import { isThenable } from './is-thenable.js';
 import { LifecycleEmitter, listenerFailed, warn } from './lifecycle-emitter.js';
@@ -144,12 +144,14 @@ export class Server<C = AnyContract> implements AsyncDisposable {
    * could not take it: that session's `error` says why.
    * @throws NyotaError what `session.send` throws for the event itself
    */
-  send<K extends Names<ToClient<C>>>(event: K, ...args: Args<ToClient<C>, K>): boolean {
+  send<K extends Names<ToClient<C>>>(event: K, ...args: SentArgs<ToClient<C>, K>): boolean {
     checkEventName(event);
     if (this.#state === 'closed') throw new NyotaError('NYOTA_CLOSED', 'the server is closed');
-    const values = prepare(args, this.#options.limits, 'args', 1, 2);
+    const { limits } = this.#options;
     // A copy: listeners that run in between may encode something of their own.
-    const body = Buffer.from(encodePrepared([event, values]));
+    const body = Buffer.from(
+      encodePlain([event, args], limits) ?? encodePrepared([event, prepare(args, limits, 'args', 1, 2)]),
+    );
     return this.#fanOut.send(this.sessions.values(), body);
   }
 
