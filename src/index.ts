@@ -6,6 +6,8 @@ export type { ClientState } from './client/client-state.js';
 export { createClient } from './client/create-client.js';
 export type { ReconnectOptions } from './client/reconnect-schedule.js';
 export { type Clock, type ClockTimer, systemClock } from './clock.js';
+export { Encoded, type EncodedLimits } from './codec/encoded.js';
+export { type EncodeOptions, encode } from './codec/payload.js';
 export { ERROR_CODES, type ErrorCode, NyotaError, type Retry } from './errors.js';
 export type { Address } from './net/address.js';
 export type { SocketLike } from './net/connection.js';

@@ -3,6 +3,7 @@
  * out can be changed behind the store's back.
  */
 
+import { Encoded, isNothing } from '../codec/encoded.js';
 import { decodePayload } from '../codec/payload.js';
 import { NyotaError } from '../errors.js';
 import type { SessionCore } from '../features/session-core.js';
@@ -16,7 +17,7 @@ import {
   type SetOp,
 } from '../features/store/writes.js';
 import { describeValue, invalidOption, refuseUnknown } from '../options.js';
-import type { Names } from './contract.js';
+import type { Names, Sendable } from './contract.js';
 import { listenerFailed } from './lifecycle-emitter.js';
 
 export interface SetOptions {
@@ -68,10 +69,10 @@ export class SharedStore<State = Record<string, unknown>> {
    * Shows at once, and reaches the other side in order with `send`.
    * @throws NyotaError `NYOTA_STORE_LIMIT`, `NYOTA_READ_ONLY_KEY`, `NYOTA_INVALID_ARGUMENT`, and all that `send` throws
    */
-  set<K extends Names<State>>(key: K, value: State[K], options?: SetOptions): void {
+  set<K extends Names<State>>(key: K, value: Sendable<State[K]>, options?: SetOptions): void {
     checkKey(key);
     const { core } = this.#host;
-    if (value === undefined) {
+    if (isNothing(value)) {
       core.store.write({ kind: 'delete', key });
     } else {
       core.store.set(key, value, ttlOf(options));
@@ -136,12 +137,17 @@ export class SharedStore<State = Record<string, unknown>> {
     for (;;) {
       const expectedRevision = this.#host.core.store.revisionOf(key);
       const value = await fn(this.get(key));
-      if ((await this.#compareAndSet(key, value, expectedRevision)) === 'accepted') return value;
+      if ((await this.#compareAndSet(key, value, expectedRevision)) === 'accepted')
+        return value instanceof Encoded ? value.decode() : value;
     }
   }
 
   /** Sets the key where it is not there yet. False where it was. */
-  async create<K extends Names<State>>(key: K, value: State[K], options?: SetOptions): Promise<boolean> {
+  async create<K extends Names<State>>(
+    key: K,
+    value: Sendable<State[K]>,
+    options?: SetOptions,
+  ): Promise<boolean> {
     for (;;) {
       const outcome = await this.#compareAndSet(key, value, 0, options);
       if (outcome !== 'session lost') return outcome === 'accepted';
@@ -184,9 +190,7 @@ export class SharedStore<State = Record<string, unknown>> {
   /** For the peer: a write, checked and encoded. */
   writeOf(key: string, value: unknown): SetOp | DeleteOp {
     checkKey(key);
-    return value === undefined
-      ? { kind: 'delete', key }
-      : { kind: 'set', key, bytes: this.#encode(key, value) };
+    return isNothing(value) ? { kind: 'delete', key } : { kind: 'set', key, bytes: this.#encode(key, value) };
   }
 
   /** For the peer: all of the writes, or none where one of them can't be taken. */
@@ -224,7 +228,7 @@ export class SharedStore<State = Record<string, unknown>> {
   ): Promise<'accepted' | 'conflict' | 'session lost'> {
     checkKey(key);
     this.#host.core.link.assertLive();
-    const bytes = value === undefined ? undefined : this.#encode(key, value);
+    const bytes = isNothing(value) ? undefined : this.#encode(key, value);
     const result = await new Promise<CompareAndSetResult>((resolve) => {
       this.#host.core.store.compareAndSet(
         { kind: 'compare-and-set', key, bytes, expectedRevision, ttlMs: ttlOf(options) },

@@ -4,13 +4,13 @@
 
 import { isThenable } from '../async.js';
 import type { ClockTimer } from '../clock.js';
-import { encodePrepared, prepare } from '../codec/payload.js';
+import { encodePlain, encodePrepared, prepare } from '../codec/payload.js';
 import { NyotaError } from '../errors.js';
 import { type AddressInfo, isLoopback, Listener, type SocketLike } from '../net/listener.js';
 import { WaitingLine } from '../net/waiting-line.js';
 import { invalidOption } from '../options.js';
 import { checkEventName, checkListener } from '../peer/checks.js';
-import type { AnyContract, Args, Names, ToClient } from '../peer/contract.js';
+import type { AnyContract, Names, SentArgs, ToClient } from '../peer/contract.js';
 import { LifecycleEmitter, listenerFailed, warn } from '../peer/lifecycle-emitter.js';
 import type { ServerEvents } from '../peer/lifecycle-events.js';
 import type { ServerStats } from '../peer/stats.js';
@@ -145,12 +145,14 @@ export class Server<C = AnyContract> implements AsyncDisposable {
    * could not take it: that session's `error` says why.
    * @throws NyotaError what `session.send` throws for the event itself
    */
-  send<K extends Names<ToClient<C>>>(event: K, ...args: Args<ToClient<C>, K>): boolean {
+  send<K extends Names<ToClient<C>>>(event: K, ...args: SentArgs<ToClient<C>, K>): boolean {
     checkEventName(event);
     if (this.#state === 'closed') throw new NyotaError('NYOTA_CLOSED', 'the server is closed');
-    const values = prepare(args, this.#options.limits, 'args', 1, 2);
+    const { limits } = this.#options;
     // A copy: listeners that run in between may encode something of their own.
-    const body = Buffer.from(encodePrepared([event, values]));
+    const body = Buffer.from(
+      encodePlain([event, args], limits) ?? encodePrepared([event, prepare(args, limits, 'args', 1, 2)]),
+    );
     return this.#fanOut.send(this.sessions.values(), body);
   }
 

@@ -49,6 +49,10 @@ export const Flag = {
 export const MIN_FRAME_BYTES = 1024;
 export const MIN_DEPTH = 4;
 export const MIN_VALUES = 64;
+/** What one payload may be unless an option says otherwise, and the deepest that an option may allow. */
+export const DEFAULT_DEPTH = 64;
+export const DEFAULT_VALUES = 65_536;
+export const MAX_DEPTH = 512;
 /** Largest `maxFrameBytes` that may be agreed on. */
 export const MAX_FRAME_BYTES_LIMIT = 16 * 1024 * 1024;
 /** What a frame before WELCOME may be at most: OPEN carries credentials, nothing large. */
