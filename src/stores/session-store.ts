@@ -1,9 +1,9 @@
 /**
  * Where sessions are kept: the one interface that every store implements, and what passes over it.
- * test/contract/session-store.ts is its executable description; every store passes it.
+ * src/testing/session-store-contract.ts is its executable description, which every store passes; record.ts has the rules that all share.
  *
  * A session in a store has one owner at a time. Attaching raises its fence, a number, by compare and set; every
- * later write carries the fence, and a process that lost the session finds out at its next write (DESIGN.md, rule 4).
+ * later write carries the fence, and a process that lost the session finds out at its next write (docs/design.md, rule 4).
  *
  * Methods may answer at once or with a promise; a `commit` counts when it has answered. Errors are NyotaErrors:
  * `NYOTA_TAKEN_OVER` for a fence that is not the current one, `NYOTA_STORE_FAILED` for everything else.
@@ -71,9 +71,6 @@ export interface Tombstone {
   readonly exact?: boolean;
 }
 
-/** How long a tombstone is kept, in ms: 24 hours. */
-export const TOMBSTONE_MS = 24 * 60 * 60 * 1000;
-
 export interface SessionStore {
   /**
    * True: a session outlives its process here. Everything is committed before it is acknowledged or sent.
@@ -105,7 +102,7 @@ export interface SessionStore {
    * changed then. Behind a step that failed no later one with that fence takes effect: it was made on top of it.
    */
   commit(id: string, fence: number, batch: SessionBatch): Awaitable<void>;
-  /** The session is over: forgets it and keeps the tombstone for `TOMBSTONE_MS`. With an old fence it does nothing, also where the session is over by now. */
+  /** The session is over: forgets it and keeps the tombstone for 24 hours. With an old fence it does nothing, also where the session is over by now. */
   end(id: string, fence: number, tombstone: Tombstone, now: number): Awaitable<void>;
   /** What is known of a session that is over; undefined where nothing is. */
   tombstone(id: string, now: number): Awaitable<Tombstone | undefined>;

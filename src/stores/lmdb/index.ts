@@ -14,15 +14,15 @@
  */
 import { randomUUID } from 'node:crypto';
 import { NyotaError } from '../../errors.js';
-import {
-  type SessionBatch,
-  type SessionRecord,
-  type SessionStore,
-  type StoredEntry,
-  type StoredFrame,
-  type StoredSession,
-  TOMBSTONE_MS,
-  type Tombstone,
+import { TOMBSTONE_MS } from '../record.js';
+import type {
+  SessionBatch,
+  SessionRecord,
+  SessionStore,
+  StoredEntry,
+  StoredFrame,
+  StoredSession,
+  Tombstone,
 } from '../session-store.js';
 import { closeDatabases, type Databases, openDatabases } from './databases.js';
 import { storeFailed } from './errors.js';

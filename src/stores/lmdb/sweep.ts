@@ -4,7 +4,7 @@
  */
 import { setImmediate } from 'node:timers/promises';
 import type { Database } from 'lmdb';
-import { TOMBSTONE_MS } from '../session-store.js';
+import { TOMBSTONE_MS } from '../record.js';
 import type { Databases } from './databases.js';
 import type { OwnerLease } from './lease.js';
 import type { SessionRow } from './rows.js';
