@@ -2,18 +2,11 @@
  * What every durable SessionStore does, as a list of cases for any test runner: the interface's promises, executable. nyota's own
  * stores pass it; so does a store of yours before it is trusted with sessions. May import the cases and the package's entry.
  */
-import type { SessionStore } from '../index.js';
-import { StoreBench } from './store-bench.js';
+import { type SessionStorePlace, StoreBench } from './store-bench.js';
 import { lifeCases } from './store-cases-life.js';
 import { stepCases } from './store-cases-steps.js';
 
-/** Where the sessions of one case are kept. */
-export interface SessionStorePlace {
-  /** A store on it, as one more process would open it. Called more than once; each is closed in the end. */
-  open(): SessionStore;
-  /** Takes it away. */
-  remove?(): PromiseLike<void> | void;
-}
+export type { SessionStorePlace } from './store-bench.js';
 
 export interface SessionStoreCase {
   readonly name: string;

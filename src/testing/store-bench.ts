@@ -9,7 +9,14 @@ import type {
   StoredSession,
   Tombstone,
 } from '../index.js';
-import type { SessionStorePlace } from './session-store-contract.js';
+
+/** Where the sessions of one case are kept. */
+export interface SessionStorePlace {
+  /** A store on it, as one more process would open it. Called more than once; each is closed in the end. */
+  open(): SessionStore;
+  /** Takes it away. */
+  remove?(): PromiseLike<void> | void;
+}
 
 export type StoreCase = readonly [name: string, run: (bench: StoreBench) => Promise<void>];
 
