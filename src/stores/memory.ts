@@ -16,11 +16,10 @@ import {
   isOver,
   readSession,
   readTombstone,
-  type StepWrites,
   type TombstoneRow,
 } from './record.js';
 import type {
-  InboundState,
+  Range,
   SessionBatch,
   SessionRecord,
   SessionStore,
@@ -88,27 +87,22 @@ export class MemoryStore implements SessionStore {
     if (step instanceof NyotaError) throw step;
     if (this.#failed.has(id, fence))
       throw new NyotaError('NYOTA_STORE_FAILED', `an earlier step of the session ${id} failed`);
-    let copies: StepWrites<Kept>;
+    let entries: StoredEntry[];
+    let frames: StoredFrame[];
     try {
-      copies = copyWrites(step);
+      entries = step.entries.map(copyEntry);
+      frames = step.frames.map(copyFrame);
     } catch (cause) {
       this.#failed.add(id, fence);
       throw new NyotaError('NYOTA_STORE_FAILED', `a step of the session ${id} can't be kept`, { cause });
     }
-    this.#write(id, copies);
-  }
-
-  #write(id: string, { restart, entries, frames, trim, head }: StepWrites<Kept>): void {
-    const kept = restart ? { ...head, entries: new Map(), frames: new Map() } : head;
+    const kept = step.restart ? { ...step.head, entries: new Map(), frames: new Map() } : step.head;
     for (const entry of entries) {
       if (entry.bytes === undefined) kept.entries.delete(entry.key);
       else kept.entries.set(entry.key, entry);
     }
     for (const frame of frames) kept.frames.set(frame.seq, frame);
-    const [from, to] = trim;
-    // No more than there are, however far the numbers are apart.
-    if (to - from < kept.frames.size) for (let seq = from; seq <= to; seq++) kept.frames.delete(seq);
-    else for (const seq of [...kept.frames.keys()]) if (seq <= to) kept.frames.delete(seq);
+    removeFrames(kept.frames, step.trim);
     this.#sessions.set(id, kept);
   }
 
@@ -145,24 +139,17 @@ export class MemoryStore implements SessionStore {
   }
 }
 
-/** Copies, in and out: who has the other one may change it. */
-function copyWrites({ entries, frames, head, ...step }: StepWrites<Kept>): StepWrites<Kept> {
-  return {
-    ...step,
-    entries: entries.map(copyEntry),
-    frames: frames.map(copyFrame),
-    head: { ...head, inbound: copyInbound(head.inbound) },
-  };
+/** No more than there are, however far the numbers are apart. */
+function removeFrames(frames: Map<number, StoredFrame>, [from, to]: Range): void {
+  if (to - from < frames.size) for (let seq = from; seq <= to; seq++) frames.delete(seq);
+  else for (const seq of [...frames.keys()]) if (seq <= to) frames.delete(seq);
 }
 
+/** Copies, in and out: who has the other one may change it. */
 function copyEntry(entry: StoredEntry): StoredEntry {
   return { ...entry, bytes: entry.bytes && Buffer.from(entry.bytes) };
 }
 
 function copyFrame({ seq, frame }: StoredFrame): StoredFrame {
   return { seq, frame: Buffer.from(frame) };
-}
-
-function copyInbound({ settled, beyond }: InboundState): InboundState {
-  return { settled, beyond: beyond.map(([from, to]) => [from, to] as const) };
 }

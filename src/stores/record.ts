@@ -66,6 +66,7 @@ export interface StepWrites<Head extends HeadRow> {
   readonly frames: readonly StoredFrame[];
   /** The frames to be removed, both numbers included; none where the second is the lower one. Most of the numbers may never have been. */
   readonly trim: Range;
+  /** Holds nothing that was handed over. */
   readonly head: Head;
 }
 
@@ -115,7 +116,7 @@ export function commitStep<Head extends HeadRow>(
   batch: SessionBatch,
 ): StepWrites<Head> | NyotaError {
   if (head === undefined || head.fence !== fence) return takenOver(id);
-  const { credential, entries = [], outbound = [], trim = 0, detachedAt } = batch;
+  const { credential, inbound, entries = [], outbound = [], trim = 0, detachedAt } = batch;
   const restart = credential !== undefined;
   const before = restart ? { ...head, credential: Buffer.from(credential), ...nothingYet() } : head;
   // What was trimmed never comes back, and a lower trim is none.
@@ -128,7 +129,7 @@ export function commitStep<Head extends HeadRow>(
     head: {
       ...before,
       trimmed,
-      inbound: batch.inbound ?? before.inbound,
+      inbound: inbound === undefined ? before.inbound : copyInbound(inbound),
       revision: batch.revision ?? before.revision,
       lastSeq: batch.lastSeq ?? before.lastSeq,
       resolvedSeq: batch.resolvedSeq ?? before.resolvedSeq,
@@ -242,6 +243,10 @@ export function isWhole({ trimmed, lastSeq }: HeadRow, outbound: readonly Stored
 /** Above all that were before; and not below now, so that one from a copy of the store of long ago stays below those given since. */
 function raisedFence(last: number, now: number): number {
   return Math.max(last + 1, Math.floor(now));
+}
+
+function copyInbound({ settled, beyond }: InboundState): InboundState {
+  return { settled, beyond: beyond.map(([from, to]) => [from, to] as const) };
 }
 
 function nothingYet() {
