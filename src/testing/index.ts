@@ -44,4 +44,4 @@ export {
   type SimulationFaultOptions,
   type SimulationOptions,
 } from './simulation.js';
-export type { SessionStorePlace } from './store-bench.js';
+export type { SessionStorePlace } from './store-case.js';

@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { lmdbStore } from '../../../../src/stores/lmdb/index.js';
-import { type SessionRecord, type SessionStore, TOMBSTONE_MS } from '../../../../src/stores/session-store.js';
+import { TOMBSTONE_MS } from '../../../../src/stores/record.js';
+import type { SessionRecord, SessionStore } from '../../../../src/stores/session-store.js';
 
 const { open } = createRequire(import.meta.url)('lmdb') as typeof import('lmdb');
 const NOW = 1_000_000;

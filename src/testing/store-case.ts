@@ -18,7 +18,7 @@ export interface SessionStorePlace {
   remove?(): PromiseLike<void> | void;
 }
 
-export type StoreCase = readonly [name: string, run: (bench: StoreBench) => Promise<void>];
+export type StoreCase = readonly [name: string, run: (stores: CaseStores) => Promise<void>];
 
 export const NOW = 1_800_000_000_000;
 export const WINDOW_MS = 60_000;
@@ -48,7 +48,7 @@ export async function outcome(call: () => unknown): Promise<unknown> {
   }
 }
 
-export class StoreBench {
+export class CaseStores {
   readonly #place: SessionStorePlace;
   readonly #opened: SessionStore[] = [];
   readonly store: SessionStore;
