@@ -25,7 +25,7 @@ export function formatNumber(value: number): string {
 const compared = ({ values }: ContenderResult): number => Object.values(values)[0] ?? Number.NaN;
 
 /** How far apart the rounds are: (highest - lowest) / median. */
-export function spread({ rounds }: ContenderResult, middle: number): number {
+function spread({ rounds }: ContenderResult, middle: number): number {
   return (Math.max(...rounds) - Math.min(...rounds)) / middle;
 }
 

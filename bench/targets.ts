@@ -1,7 +1,7 @@
 /** What is to be reached, as ratios within one run. Pure. */
 import type { MeasureResult } from './rounds.js';
 
-export interface Target {
+interface Target {
   readonly what: string;
   /** Reached where the ratio is at least, or at most, this. */
   readonly least?: number;

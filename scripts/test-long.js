@@ -13,8 +13,9 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 /** @type {Record<string, { what: string, args: string[], env?: Record<string, string> }>} */
 const PARTS = {
   'node-lines': {
-    what: 'the suite under Node 20, 22 and 24',
+    what: 'the suite in its long form, under Node 20, 22 and 24',
     args: ['scripts/test-node-lines.js'],
+    env: { NYOTA_TEST_LONG: '1' },
   },
   simulation: {
     what: '20,000 seeds of the simulation',

@@ -4,6 +4,8 @@ export { Client, type ClientEvents, createClient, type Gap } from './client/clie
 export type { ClientState } from './client/client-side.js';
 export type { Auth, ClientOptions, ReconnectOptions } from './client/options.js';
 export { type Clock, type ClockTimer, systemClock } from './clock.js';
+export { Encoded, type EncodedLimits } from './codec/encoded.js';
+export { type EncodeOptions, encode } from './codec/payload.js';
 export { ERROR_CODES, type ErrorCode, NyotaError, type Retry } from './errors.js';
 export type { Address } from './net/address.js';
 export type { SocketLike } from './net/connection.js';

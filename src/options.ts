@@ -3,7 +3,15 @@
  * Bad values throw at once, naming the option and what it takes; nothing is corrected silently.
  */
 import { NyotaError, printable } from './errors.js';
-import { MAX_FRAME_BYTES_LIMIT, MIN_DEPTH, MIN_FRAME_BYTES, MIN_VALUES } from './wire/constants.js';
+import {
+  DEFAULT_DEPTH,
+  DEFAULT_VALUES,
+  MAX_DEPTH,
+  MAX_FRAME_BYTES_LIMIT,
+  MIN_DEPTH,
+  MIN_FRAME_BYTES,
+  MIN_VALUES,
+} from './wire/constants.js';
 
 /** Options of both sides. Times are milliseconds, sizes are bytes. */
 export interface LimitOptions {
@@ -73,8 +81,8 @@ const RULES: { readonly [K in keyof Limits]: NumberRule } = {
   maxRunningHandlers: count(1_024),
   settleTimeoutMs: ms(30_000),
   drainTimeoutMs: ms(10_000, 0),
-  maxDepth: { fallback: 64, min: MIN_DEPTH, max: 512, unit: 'count' },
-  maxValues: count(65_536, MIN_VALUES),
+  maxDepth: { fallback: DEFAULT_DEPTH, min: MIN_DEPTH, max: MAX_DEPTH, unit: 'count' },
+  maxValues: count(DEFAULT_VALUES, MIN_VALUES),
   stallTimeoutMs: ms(30_000),
 };
 

@@ -1,10 +1,10 @@
 /**
- * The load of `nyota bench`: one lane a connection, each sending events or requests until the time is over.
- * Without a rate a lane sends as much as its session takes: events up to the high-water mark, requests with some in flight.
+ * The load of `nyota bench`, and how long its messages take: one lane a connection, each sending events or requests until the
+ * time is over. Without a rate a lane sends as much as its session takes: events up to the high-water mark, requests with
+ * some in flight. At a rate every message has its due time.
  */
+import { createHistogram } from 'node:perf_hooks';
 import type { Client } from '../index.js';
-import { LatencyHistogram } from './bench-histogram.js';
-import { Pace } from './bench-pace.js';
 import { exitCodeOf } from './failures.js';
 
 export interface LoadOptions {
@@ -181,5 +181,78 @@ export class BenchLoad {
     const { code, name } = error as { code?: unknown; name?: unknown };
     const what = typeof code === 'string' ? code : String(name);
     this.#counts.failed[what] = (this.#counts.failed[what] ?? 0) + 1;
+  }
+}
+
+/**
+ * When messages are due at a fixed rate. Pure: time is handed in.
+ *
+ * Due times are kept, whatever happens: a message that could not go out in time is counted from when it was due. Otherwise a
+ * server that stalls would be measured by the few messages that were sent while it stalled (coordinated omission).
+ */
+export class Pace {
+  readonly #startedAt: number;
+  readonly #intervalMs: number;
+  #sent = 0;
+
+  /** @param rate messages a second */
+  constructor(rate: number, startedAt: number) {
+    this.#startedAt = startedAt;
+    this.#intervalMs = 1000 / rate;
+  }
+
+  /** When the next message is due. */
+  get nextDue(): number {
+    return this.#startedAt + this.#sent * this.#intervalMs;
+  }
+
+  /** Takes the next message; its due time, or undefined where none is due yet. */
+  take(now: number): number | undefined {
+    const due = this.nextDue;
+    if (due > now) return undefined;
+    this.#sent++;
+    return due;
+  }
+}
+
+/** In milliseconds. */
+export interface Latency {
+  readonly count: number;
+  readonly min: number;
+  readonly mean: number;
+  readonly p50: number;
+  readonly p90: number;
+  readonly p99: number;
+  readonly p999: number;
+  readonly max: number;
+}
+
+/** A value above it counts as this one: an hour, in µs. */
+const HIGHEST_US = 3_600_000_000;
+const US_PER_MS = 1000;
+
+/** Every latency counts, with three digits, in little memory: Node's histogram is an HdrHistogram. */
+export class LatencyHistogram {
+  readonly #us = createHistogram({ lowest: 1, highest: HIGHEST_US, figures: 3 });
+
+  record(ms: number): void {
+    this.#us.record(Math.min(HIGHEST_US, Math.max(1, Math.round(ms * US_PER_MS))));
+  }
+
+  /** Undefined where nothing was recorded. */
+  summary(): Latency | undefined {
+    const { count, min, mean, max } = this.#us;
+    if (count === 0) return undefined;
+    const at = (percentile: number): number => this.#us.percentile(percentile) / US_PER_MS;
+    return {
+      count,
+      min: min / US_PER_MS,
+      mean: mean / US_PER_MS,
+      p50: at(50),
+      p90: at(90),
+      p99: at(99),
+      p999: at(99.9),
+      max: max / US_PER_MS,
+    };
   }
 }

@@ -1,5 +1,5 @@
 /** What a bench has found, as text. Pure. */
-import type { Latency } from './bench-histogram.js';
+import type { Latency } from './bench-load.js';
 import { escapeText } from './text.js';
 
 export interface BenchResult {

@@ -1,14 +1,38 @@
 /** `nyota bench ADDRESS`: a user's own server under load; throughput and latency at the end. */
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import type { Client } from '../index.js';
 import { parseWhole } from './arguments.js';
 import { BenchLoad } from './bench-load.js';
-import { type BenchFlags, DEFAULT_EVENT, DEFAULT_REQUEST, parseSeconds } from './bench-options.js';
 import { BenchProgress } from './bench-progress.js';
 import { type BenchResult, renderBench } from './bench-result.js';
-import { ADDRESS_HELP, addConnectionOptions, openClient, stopped } from './connection-options.js';
+import {
+  ADDRESS_HELP,
+  addConnectionOptions,
+  type ConnectionFlags,
+  openClient,
+  stopped,
+} from './connection-options.js';
 import { Failure, UsageError } from './failures.js';
 import { onStopSignal } from './terminal.js';
+
+interface BenchFlags extends ConnectionFlags {
+  readonly connections: number;
+  /** Messages a second, all connections together; absent: as many as the server takes. */
+  readonly rate?: number;
+  /** Bytes of the one argument, a Buffer. */
+  readonly size: number;
+  /** How long it sends, in seconds. */
+  readonly duration: number;
+  readonly requests?: boolean;
+  readonly event?: string;
+  readonly json?: boolean;
+}
+
+/** What `nyota serve` answers, and a name of our own for events. */
+const DEFAULT_REQUEST = 'echo';
+const DEFAULT_EVENT = 'bench';
+
+const MAX_SECONDS = 24 * 3600;
 
 /** So many connections are opened at a time. */
 const OPENING = 50;
@@ -45,6 +69,13 @@ export function addBench(program: Command): void {
     .option('--event <name>', `its name; default: ${DEFAULT_EVENT}, with --requests ${DEFAULT_REQUEST}`)
     .option('--json', 'print the result as JSON')
     .action(bench);
+}
+
+/** Seconds, fractions included. */
+function parseSeconds(text: string): number {
+  const seconds = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
+  if (seconds >= 0.1 && seconds <= MAX_SECONDS) return seconds;
+  throw new InvalidArgumentError(`It takes seconds from 0.1 to ${MAX_SECONDS}.`);
 }
 
 async function bench(address: string, flags: BenchFlags): Promise<void> {

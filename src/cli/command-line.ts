@@ -28,7 +28,7 @@ export function valueOfWord(word: string): unknown {
 }
 
 /** @throws Failure where a quote or a bracket is left open */
-export function splitLine(line: string): string[] {
+function splitLine(line: string): string[] {
   const words: string[] = [];
   let at = 0;
   for (;;) {

@@ -2,7 +2,7 @@
 import type { Peer, PeerEvents, PeerStats } from '../index.js';
 
 /** Each way the same. */
-export interface DemoCalls {
+interface DemoCalls {
   /** A numbered event: 1, 2, 3, … The padding is of changing length, so that cuts fall anywhere in a frame. */
   tick: (n: number, padding: string) => void;
   /** The last one: its acknowledgement tells that all before it were handled. */

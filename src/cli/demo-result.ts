@@ -27,7 +27,7 @@ export interface DirectionResult extends Tally {
   readonly duplicatesDropped: number;
 }
 
-export interface StoreResult {
+interface StoreResult {
   readonly link: LinkName;
   /** By both ends. */
   readonly writes: number;

@@ -11,9 +11,10 @@
  *    `-- disconnect(), or an error after which no attempt makes sense
  */
 import { NyotaError } from '../errors.js';
-import { announced } from '../link/agreement.js';
+import { storeFailed } from '../link/journal.js';
+import { announced } from '../link/link.js';
 import type { Connection } from '../net/connection.js';
-import { asStoreError, Pump } from '../peer/pump.js';
+import { Pump } from '../peer/pump.js';
 import type { Awaitable, SessionBatch } from '../stores/session-store.js';
 import type { OpenMessage, WelcomeMessage } from '../wire/messages.js';
 import { type Connectable, Connector } from './connect.js';
@@ -64,7 +65,7 @@ export class ClientSide extends Pump implements Connectable {
   get state(): ClientState {
     if (this.ended) return 'closed';
     if (this.#goal !== 'stay') return this.#active ? 'draining' : 'idle';
-    if (this.connected) return this.core.replaying ? 'replaying' : 'open';
+    if (this.connected) return this.core.link.replaying ? 'replaying' : 'open';
     return this.#connector.state;
   }
 
@@ -108,7 +109,7 @@ export class ClientSide extends Pump implements Connectable {
     if (this.state === 'closed' || this.state === 'idle') return;
     if (this.#goal === 'stay') this.#goal = 'disconnect';
     const flushed = (): boolean =>
-      this.core.sender.outbox.frames === 0 || this.#goal === 'stay' || !this.#active;
+      this.core.link.outbox.frames === 0 || this.#goal === 'stay' || !this.#active;
     void this.untilQuiet(flushed).then(() => {
       if (this.#goal === 'disconnect')
         this.#hangUp(new NyotaError('NYOTA_DISCONNECTED', 'the client disconnected'));
@@ -141,7 +142,7 @@ export class ClientSide extends Pump implements Connectable {
     try {
       return await this.#identity.nextAttempt();
     } catch (cause) {
-      const error = asStoreError(cause);
+      const error = storeFailed(cause);
       this.storeFailed(error);
       throw error;
     }
@@ -152,9 +153,9 @@ export class ClientSide extends Pump implements Connectable {
       features: 0,
       secret: this.#identity.secret,
       resume: this.#identity.established,
-      received: this.core.dispatcher.inbox.received,
+      received: this.core.link.inbox.received,
       limits: announced(this.limits),
-      sent: this.core.sender.outbox.sentSeq,
+      sent: this.core.link.outbox.sentSeq,
       attempt,
       auth,
     };
@@ -171,7 +172,7 @@ export class ClientSide extends Pump implements Connectable {
             'NYOTA_DIVERGED',
             'the server welcomed a new session where this one should be resumed',
           )
-        : this.core.diverged(message.received);
+        : this.core.link.diverged(message.received);
     if (diverged !== undefined) {
       this.sessionLost(diverged, undefined, undefined);
       throw diverged;
@@ -182,7 +183,7 @@ export class ClientSide extends Pump implements Connectable {
       this.#identity.establish();
       if (this.#identity.isKept) this.#storeWelcome(id);
     }
-    this.core.dispatcher.expectRedelivery(message.sent);
+    this.core.link.expectRedelivery(message.sent);
     this.#newSessionReason = undefined;
     this.resumed = !isNew;
     this.#connectedAt = this.clock.now();
@@ -196,7 +197,7 @@ export class ClientSide extends Pump implements Connectable {
   /** The server has lost the session, or it makes no sense any more: another begins, with what was never handled. */
   sessionLost(reason: NyotaError, handled: number | undefined, sent: number | undefined): void {
     const invalidated = reason.code === 'NYOTA_SESSION_INVALIDATED';
-    const received = this.core.dispatcher.inbox.received;
+    const received = this.core.link.inbox.received;
     const wasEstablished = this.#identity.established;
     this.#identity.renew();
     this.#newSessionReason = reason;
@@ -204,15 +205,15 @@ export class ClientSide extends Pump implements Connectable {
       cause: reason,
     });
     // Numbers that can't be are no knowledge: what was never sent can't have been handled.
-    const { ackedSeq, sentSeq } = this.core.sender.outbox;
+    const { ackedSeq, sentSeq } = this.core.link.outbox;
     const known = handled !== undefined && handled >= ackedSeq && handled <= sentSeq ? handled : undefined;
-    const { uncertain } = this.core.restart(known, error, !invalidated);
+    const { uncertain } = this.core.link.restart(known, error, !invalidated);
     if (invalidated) this.lifecycle.emit('sessionInvalidated');
     const lost = sent === undefined ? 0 : Math.max(0, sent - received);
     const unknown = wasEstablished && sent === undefined && !invalidated;
     if (uncertain > 0 || lost > 0 || unknown) this.lifecycle.emit('gap', { uncertain, lost, reason });
     // What goes along is stored now, also where nobody is reached.
-    void this.stepNow();
+    void this.journal?.stepNow();
   }
 
   waiting(attempt: number, delayMs: number, error: NyotaError | undefined): void {
@@ -230,7 +231,7 @@ export class ClientSide extends Pump implements Connectable {
   // What the pump asks for.
 
   protected override holdsProcess(): boolean {
-    return this.#connector.refd && (this.#active || this.core.sender.requests.size > 0);
+    return this.#connector.refd && (this.#active || this.core.requests.pending > 0);
   }
 
   protected override persist(batch: SessionBatch): Awaitable<void> {
@@ -260,7 +261,7 @@ export class ClientSide extends Pump implements Connectable {
     this.lifecycle.emit('disconnect', error);
     // A listener may have decided otherwise, or connected again already.
     if (this.connected || this.ended) return;
-    const drained = this.#goal !== 'stay' && this.core.sender.outbox.frames === 0;
+    const drained = this.#goal !== 'stay' && this.core.link.outbox.frames === 0;
     const comesBack = this.#connector.schedule !== undefined && this.#connector.canDial;
     if (error?.retry === 'never') this.#stopped(error, said);
     else if (!drained && comesBack) this.#start();
@@ -272,7 +273,7 @@ export class ClientSide extends Pump implements Connectable {
   // Connections.
 
   get #progress(): number {
-    const { received, acked } = this.core.counters;
+    const { received, acked } = this.core.link.counters;
     return received + acked;
   }
 
@@ -300,7 +301,7 @@ export class ClientSide extends Pump implements Connectable {
   /** Nobody will answer them as long as nobody connects. */
   #failRequests(reason: NyotaError): void {
     const text = `the client has stopped connecting: ${reason.message}`;
-    this.core.sender.failRequests(new NyotaError('NYOTA_CLOSED', text, { cause: reason }));
+    this.core.requests.fail(new NyotaError('NYOTA_CLOSED', text, { cause: reason }));
   }
 
   #hangUp(reason: NyotaError): void {
@@ -313,9 +314,9 @@ export class ClientSide extends Pump implements Connectable {
    * where the server has ended it meanwhile, and what had been handled would be sent again.
    */
   #storeWelcome(id: string): void {
-    const { outbox } = this.core.sender;
+    const { outbox } = this.core.link;
     outbox.shut();
-    void this.stepNow().then(() => {
+    void this.journal?.stepNow().then(() => {
       if (this.id !== id) return; // that session is over
       outbox.open();
       this.wake();
@@ -327,13 +328,12 @@ export class ClientSide extends Pump implements Connectable {
   async #close(): Promise<void> {
     if (this.ended) return;
     this.#goal = 'close';
-    const { sender } = this.core;
-    const done = (): boolean =>
-      this.ended || (this.core.quiet && sender.requests.size === 0) || !this.#active;
+    const { link, requests } = this.core;
+    const done = (): boolean => this.ended || (link.quiet && requests.pending === 0) || !this.#active;
     await this.untilQuiet(done);
     const { connection } = this;
-    const { received } = this.core.dispatcher.inbox;
-    const { lastSeq, frames } = this.core.sender.outbox;
+    const { received } = this.core.link.inbox;
+    const { lastSeq, frames } = this.core.link.outbox;
     this.#hangUp(new NyotaError('NYOTA_SESSION_CLOSED', 'the client closed the session'));
     await this.whenStored(() => this.#end());
     await connection?.whenClosed();

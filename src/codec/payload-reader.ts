@@ -12,11 +12,12 @@
  * missing, its extension table belongs to the whole process, and it is no faster on frames inside a chunk.
  * Decoded values share no memory with the source.
  */
+import { NyotaError } from '../errors.js';
 import { EXT_TIMESTAMP, EXT_TYPE, EXT_UNDEFINED, ExtKind } from '../wire/constants.js';
 import { dateOf } from './date-values.js';
 import { elementBytes, makeElements } from './element-types.js';
 import { makeError } from './error-values.js';
-import type { PayloadLimits } from './scan.js';
+import { type PayloadLimits, scanPayload } from './scan.js';
 import { keyOf, textOf } from './string-reader.js';
 
 /** Thrown for whatever the scan refuses. No Error: it is caught one call further up. */
@@ -34,6 +35,30 @@ let maxDepth = 0;
 let maxValues = 0;
 /** Nobody else uses the source: a Buffer that fills most of it is a view. */
 let own = false;
+
+/**
+ * Decodes the payload `from[start..to)`, all of it checked. The value shares no memory with the source, unless that is its
+ * own: then a Buffer that fills most of it is a view.
+ *
+ * @param ownSource the source holds nothing else, and nobody writes to it any more
+ * @throws NyotaError `NYOTA_PAYLOAD_REFUSED`
+ */
+export function decodePayload(
+  from: Buffer,
+  start: number,
+  to: number,
+  limits: PayloadLimits,
+  ownSource = false,
+): unknown {
+  try {
+    return readPayload(from, start, to, limits, ownSource);
+  } catch (error) {
+    // The scan refuses the same, and says what and where.
+    scanPayload(from, start, to, limits);
+    // Nothing that the scan lets through is known to get here; a caller must not depend on that.
+    throw new NyotaError('NYOTA_PAYLOAD_REFUSED', 'the payload could not be decoded', { cause: error });
+  }
+}
 
 /**
  * The value of the payload `from[start..to)`.

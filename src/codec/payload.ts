@@ -3,14 +3,15 @@
  * Plain data is checked and written in one pass (plain-encoder); anything else is checked first (prepare) and packed
  * then (packer). Decoding checks and reads in one pass (payload-reader); the scan says what is wrong.
  */
-import { NyotaError } from '../errors.js';
+import { type Encoded, type EncodedLimits, encodedOf, readEncodedLimits } from './encoded.js';
 import { encodePrepared } from './packer.js';
-import { readPayload } from './payload-reader.js';
 import { encodePlain } from './plain-encoder.js';
 import { prepare } from './prepare.js';
-import { type PayloadLimits, scanPayload } from './scan.js';
+import type { PayloadLimits } from './scan.js';
+import { keepPart } from './value-pool.js';
 
 export { encodePrepared } from './packer.js';
+export { decodePayload } from './payload-reader.js';
 export { encodePlain } from './plain-encoder.js';
 export { prepare } from './prepare.js';
 export type { PayloadLimits } from './scan.js';
@@ -27,26 +28,20 @@ export function encodePayload(value: unknown, limits: PayloadLimits, root: strin
   return encodePlain(value, limits) ?? encodePrepared(prepare(value, limits, root));
 }
 
+export interface EncodeOptions extends EncodedLimits {
+  /** What the value is called in errors. Default `value`. */
+  name?: string;
+}
+
 /**
- * Decodes the payload `source[start..end)`, all of it checked. The value shares no memory with the source, unless that is its
- * own: then a Buffer that fills most of it is a view.
+ * Checks and encodes a value once. What is returned goes wherever the value could: `send`, `request`, `server.send`, a reply,
+ * the shared store, also deep inside other values. There its bytes are copied, and the other side gets the plain value.
  *
- * @param own the source holds nothing else, and nobody writes to it any more
- * @throws NyotaError `NYOTA_PAYLOAD_REFUSED`
+ * @throws NyotaError `NYOTA_UNSERIALIZABLE` naming the path of what can't travel, `NYOTA_PAYLOAD_TOO_COMPLEX`,
+ *   `NYOTA_INVALID_OPTION`
  */
-export function decodePayload(
-  source: Buffer,
-  start: number,
-  end: number,
-  limits: PayloadLimits,
-  own = false,
-): unknown {
-  try {
-    return readPayload(source, start, end, limits, own);
-  } catch (error) {
-    // The scan refuses the same, and says what and where.
-    scanPayload(source, start, end, limits);
-    // Nothing that the scan lets through is known to get here; a caller must not depend on that.
-    throw new NyotaError('NYOTA_PAYLOAD_REFUSED', 'the payload could not be decoded', { cause: error });
-  }
+export function encode<T>(value: T | Encoded<T>, options: EncodeOptions = {}): Encoded<T> {
+  const limits = readEncodedLimits(options);
+  const bytes = encodePayload(value, limits, options.name ?? 'value');
+  return encodedOf(keepPart(bytes, 0, bytes.length), limits);
 }

@@ -1,12 +1,13 @@
 /**
  * Plain data to bytes, checked and written in one pass: strings, numbers, booleans, null, undefined, Buffers, arrays and
- * plain objects of such. Pure, apart from getters of the value, which run.
+ * plain objects of such; and values that are encoded already. Pure, apart from getters of the value, which run.
  *
  * It gives up on everything else, and on whatever is beyond a limit: `prepare` and msgpackr take it from the start then, and
  * where it can't travel they say why. What is written here is what they would write, byte for byte, which the property
  * tests hold the two to; depth and values are counted the same way.
  */
 import { SEQUENCED_HEADER_BYTES } from '../wire/constants.js';
+import { Encoded, partsOf } from './encoded.js';
 import type { PayloadLimits } from './scan.js';
 import { keepPart } from './value-pool.js';
 
@@ -224,7 +225,20 @@ function writeNullOrObject(value: object | null, depth: number): boolean {
   const prototype: unknown = Object.getPrototypeOf(value);
   if (prototype === Object.prototype || prototype === null) return writeObject(value, depth);
   if (prototype === Array.prototype) return Array.isArray(value) && writeArray(value, depth);
+  if (prototype === Encoded.prototype) return writeEncoded(value as Encoded, depth);
   return prototype === Buffer.prototype && Buffer.isBuffer(value) && writeBytes(value);
+}
+
+/** The bytes as they are. Throws where they are no payload; `prepare` says so. */
+function writeEncoded(encoded: Encoded, depth: number): boolean {
+  const parts = partsOf(encoded);
+  values += parts.values - 1;
+  if (depth + parts.depth > maxDepth || values > maxValues) return false;
+  const { length } = parts.bytes;
+  reserve(length);
+  target.set(parts.bytes, at);
+  at += length;
+  return true;
 }
 
 /** A token, and a length behind it in 2 or 4 bytes; one that has no form of 1 byte. */

@@ -10,6 +10,7 @@ import { NyotaError } from '../errors.js';
 import { ExtKind } from '../wire/constants.js';
 import { copyElements, elementTypeOf } from './element-types.js';
 import { EncodeFailure, entryStep, FAILED, propertyStep } from './encode-failure.js';
+import { Encoded } from './encoded.js';
 import { errorProperties } from './error-values.js';
 import { ExtBytes, packExtension } from './packer.js';
 import type { PayloadLimits } from './scan.js';
@@ -176,7 +177,8 @@ function walkJson(object: object, toJson: unknown, depth: number): unknown {
 
 function hasOwnShape(value: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype === Object.prototype || prototype === null || kindOf(value) === 'instance';
+  if (prototype === Object.prototype || prototype === null) return true;
+  return kindOf(value) === 'instance' && !(value instanceof Encoded);
 }
 
 /** A copy as a plain object, so that no class and no toJSON plays a part any more. Getters run once. */
@@ -190,6 +192,7 @@ function walkInstance(object: object, depth: number): unknown {
 /** Everything that is neither a plain object nor a plain array. */
 function walkSpecial(value: object, depth: number): unknown {
   if (value instanceof ExtBytes) return value;
+  if (value instanceof Encoded) return walkEncoded(value, depth);
   const kind = kindOf(value);
   if (kind === 'buffer') return value;
   if (kind === 'date') return walkDate(value);
@@ -213,6 +216,21 @@ function walkSpecial(value: object, depth: number): unknown {
     default:
       return walkInstance(value, depth);
   }
+}
+
+/** msgpackr can't copy bytes into what it writes: here it is the value again. */
+function walkEncoded(encoded: Encoded, depth: number): unknown {
+  let value: unknown;
+  try {
+    value = encoded.decode();
+  } catch (error) {
+    return fail(
+      `is an Encoded that can't be read: ${error instanceof Error ? error.message : error}`,
+      encoded,
+    );
+  }
+  const prepared = walk(value, depth);
+  return prepared === FAILED ? failedAt(encoded, '') : prepared;
 }
 
 function walkDate(value: object): unknown {

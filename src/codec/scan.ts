@@ -27,6 +27,9 @@ const inMap: boolean[] = [];
 const extEnds: number[] = [];
 
 let origin = 0;
+/** What the last scan that passed has found. */
+let deepest = 0;
+let counted = 0;
 
 /** Milliseconds that a Date holds at most, in seconds: 100 million days. */
 const MAX_DATE_SECONDS = 8_640_000_000_000;
@@ -42,8 +45,9 @@ export function scanPayload(source: Buffer, start: number, end: number, limits: 
   origin = start;
   let at = start;
   let values = 1;
-  /** Containers that the next item is inside of. */
+  /** Containers that the next item is inside of, and the most that any was. */
   let depth = 0;
+  let most = 0;
   /** The top of the stacks; -1 outside of all containers. */
   let top = -1;
   /** Items that the innermost container still lacks; in a map a key is due while this is even. */
@@ -157,6 +161,7 @@ export function scanPayload(source: Buffer, start: number, end: number, limits: 
       if (values > maxValues) refuse(`more than ${maxValues} values (maxValues)`, itemAt);
       depth++;
       if (depth > maxDepth) refuse(`nesting deeper than ${maxDepth} (maxDepth)`, itemAt);
+      if (depth > most) most = depth;
       remaining--;
       top++;
       remainingItems[top] = remaining;
@@ -182,6 +187,19 @@ export function scanPayload(source: Buffer, start: number, end: number, limits: 
     if (remaining === 0) break;
   }
   if (at !== end) refuse(`${end - at} bytes after the payload`, at);
+  deepest = most;
+  counted = values;
+}
+
+/** The same, and how deep the payload nests and how many values it holds, counted as the limits are. */
+export function measurePayload(
+  source: Buffer,
+  start: number,
+  end: number,
+  limits: PayloadLimits,
+): { depth: number; values: number } {
+  scanPayload(source, start, end, limits);
+  return { depth: deepest, values: counted };
 }
 
 function refuse(what: string, at: number): never {

@@ -1,6 +1,6 @@
 /**
  * What the hub tells its operator: warnings, alarms, and one report for each message that it passed on. Types, and the
- * texts that are fixed by COMPAT.md.
+ * texts that docs/exocom.md promises.
  */
 import type { RejectionCode } from '../exorelay/message.js';
 

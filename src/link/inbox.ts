@@ -3,7 +3,7 @@
  * acknowledgement is due. Pure: time is handed in.
  *
  * An ack is cumulative and means handled: it never claims a frame whose listeners have not run and settled
- * (DESIGN.md, rule 2). `open` holds the numbers that have arrived and are not settled, in rising order:
+ * (docs/design.md, rule 2). `open` holds the numbers that have arrived and are not settled, in rising order:
  *
  *   settled … settled | open  settled  open … received
  *                     ^
@@ -28,6 +28,8 @@ export interface Unsettled {
 const NOT_BEGUN: Unsettled = { since: Number.POSITIVE_INFINITY, event: undefined };
 
 export class Inbox {
+  /** Which session's numbers these are: what settles later than its session is nobody's. */
+  epoch = 0;
   #received = 0;
   #ackSent = 0;
   #bytesSinceAck = 0;
@@ -61,10 +63,6 @@ export class Inbox {
   /** The end of the contiguous settled prefix. */
   get settled(): number {
     return (this.#firstOpen() ?? this.#received + 1) - 1;
-  }
-
-  get ackSent(): number {
-    return this.#ackSent;
   }
 
   /** Takes the next number in. It counts as settled unless `open` is called for it. */
@@ -138,6 +136,22 @@ export class Inbox {
       now >= this.#ackDueAt ||
       (this.#urgentSeq > this.#ackSent && this.#urgentSeq <= settled)
     );
+  }
+
+  /** Another session begins, or none: numbers start anew, and nothing of the old one settles any more. */
+  reset(): void {
+    this.epoch++;
+    this.#received = 0;
+    this.#ackSent = 0;
+    this.#bytesSinceAck = 0;
+    this.#ackDueAt = Number.POSITIVE_INFINITY;
+    this.#urgentSeq = 0;
+    this.#ackNow = false;
+    this.#beyond = [];
+    this.#changed = false;
+    this.#open = undefined;
+    this.#openFrom = 0;
+    if (this.#committed !== Number.POSITIVE_INFINITY) this.#committed = 0;
   }
 
   /** From here on an ack claims only what `commit` has been told of. */

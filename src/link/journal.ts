@@ -1,45 +1,66 @@
 /**
- * Keeps a session in step with a durable store: gathers what has changed into steps, and lets out what depends on a step
- * once it is committed: inbound state before its ack, an outbound frame before its first byte (DESIGN.md, rule 3). Pure.
+ * Keeps a session in step with a durable store. All that decides what is durable and when is here: what a step holds, when one
+ * must not wait, that one follows the other, and what a committed step lets out: inbound state before its ack, an outbound
+ * frame before its first byte (docs/design.md, rule 3).
+ *
+ *   changes -> due -> take -> commit … -> done: the outbox releases, the inbox acknowledges -> the next step
+ *
+ * Touches the outbox, the inbox and the features' durable parts. Pure: the store is behind `Keeper`, time is handed in.
  */
+import { isThenable } from '../async.js';
+import { NyotaError } from '../errors.js';
+import type { Feature } from './feature.js';
+import type { Inbox } from './inbox.js';
+import type { Outbox } from './outbox.js';
+import type { Awaitable, CoreImage, SessionBatch } from './persisted.js';
 
-import type { StoreEndpoint } from '../features/store/store-endpoint.js';
-import type { Dispatcher } from './dispatcher.js';
-import type { CoreBatch, CoreImage } from './persisted.js';
-import type { Sender } from './sender.js';
-
-export interface JournalParts {
-  readonly sender: Sender;
-  readonly dispatcher: Dispatcher;
-  readonly store: StoreEndpoint;
-  now(): number;
+/** Who keeps the session in a durable store. */
+export interface Keeper {
+  commit(batch: SessionBatch): Awaitable<void>;
+  /** A step could not be stored: what is in memory is ahead of the store, and must go. */
+  failed(error: NyotaError): void;
 }
 
-/** One atomic step for the store. */
-export interface Step {
-  readonly batch: CoreBatch;
-  /** It is committed: what waited for it may go out. */
-  readonly done: () => void;
+export interface JournalParts {
+  readonly outbox: Outbox;
+  readonly inbox: Inbox;
+  readonly features: readonly Feature[];
+  now(): number;
+  /** A step is through: there may be something to write, or another step to make. */
+  wake(): void;
 }
 
 export class Journal {
   readonly #parts: JournalParts;
+  readonly #keeper: Keeper;
+  /** Which session of this side's the steps are of. */
   #epoch = 0;
+  #ended = false;
+  /** The step that is being committed; the next one begins when it is done, with all that came meanwhile. */
+  #stepping: Promise<void> | undefined;
+  /** While it is pending no step begins. */
+  #suspended: Promise<void> | undefined;
 
-  /** Nothing is acknowledged or sent any more before the step that it depends on is done. */
-  constructor(parts: JournalParts, image: CoreImage | undefined) {
+  /**
+   * Nothing is acknowledged or sent any more before the step that it depends on is done.
+   *
+   * @param image what a process before this one has kept: the session goes on from there
+   */
+  constructor(parts: JournalParts, keeper: Keeper, image: CoreImage | undefined) {
     this.#parts = parts;
-    const { sender, dispatcher, store } = parts;
-    sender.outbox.holdBack();
-    dispatcher.holdBack();
-    store.keepTrack();
+    this.#keeper = keeper;
+    const { outbox, inbox, features } = parts;
+    outbox.holdBack();
+    inbox.holdBack();
+    for (const feature of features) feature.keepChanges?.();
     if (image === undefined) return;
-    const frames = image.outbound.map(({ frame }) => frame);
-    sender.outbox.restore(image.trimmed, image.lastSeq, frames);
-    // Each request used up a number, so no id can be higher.
-    sender.requests.skipTo(image.lastSeq);
-    store.restore(image);
-    dispatcher.restore(image.inbound);
+    outbox.restore(
+      image.trimmed,
+      image.lastSeq,
+      image.outbound.map(({ frame }) => frame),
+    );
+    inbox.restore(image.inbound.settled, image.inbound.beyond);
+    for (const feature of features) feature.restore?.(image);
   }
 
   /** Another session has begun on this side: steps of the old one let nothing out any more. */
@@ -47,35 +68,112 @@ export class Journal {
     this.#epoch++;
   }
 
-  /**
-   * True where a step must not wait. What was only received waits until its ack would be due.
-   *
-   * @param force it must not wait either
-   */
-  due(force: boolean): boolean {
-    const { sender, dispatcher, store, now } = this.#parts;
-    store.flush();
-    const { inbox } = dispatcher;
-    return sender.outbox.hasUncommitted || store.dirty || (inbox.changed && (force || inbox.ackDue(now())));
+  /** The session is over: nothing of it is due any more. */
+  end(): void {
+    this.#ended = true;
   }
 
-  /** All that has changed since the last step. */
-  take(): Step {
-    const { sender, dispatcher, store } = this.#parts;
-    store.flush();
-    const { outbox } = sender;
-    const { inbox } = dispatcher;
+  /** Makes a step where one must not wait. */
+  flush(): void {
+    this.#step('due');
+  }
+
+  /** A step of the owner's own, behind those of the session that are under way. */
+  async commit(batch: SessionBatch): Promise<void> {
+    // At once where nothing is waited for: a client's session may be another one a tick later.
+    if (this.#suspended !== undefined) await this.#suspended;
+    // Whatever the store does, nobody hears of its failure before this call has returned.
+    const committing = (async () => this.#keeper.commit(batch))();
+    try {
+      await committing;
+    } catch (error) {
+      this.#keeper.failed(storeFailed(error));
+    }
+  }
+
+  /** One step with all that has changed, due or not. Resolves once it is in the store. */
+  async stepNow(): Promise<void> {
+    while (this.#busy) {
+      await this.#suspended;
+      await this.#stepping;
+    }
+    this.#step('now');
+    await this.#stepping;
+  }
+
+  /**
+   * Calls `letGo` once all that had changed is in the store. At once then: by the time that a promise has told its caller, more
+   * may have changed.
+   */
+  async whenSettled(letGo: () => void): Promise<void> {
+    while (this.unsettled) await this.#stepOn();
+    letGo();
+  }
+
+  /** Something has changed that is not in the store, or may not be. */
+  get unsettled(): boolean {
+    return this.#busy || this.#due(true);
+  }
+
+  /**
+   * No step begins while `work` runs: it changes by what the store knows that this process owns the session. Steps that are
+   * under way are waited for first.
+   */
+  async betweenSteps<T>(work: () => PromiseLike<T>): Promise<T> {
+    while (this.unsettled) await this.#stepOn();
+    const running = Promise.resolve(work());
+    const suspended = running.then(
+      () => {},
+      () => {},
+    );
+    this.#suspended = suspended;
+    try {
+      return await running;
+    } finally {
+      if (this.#suspended === suspended) this.#suspended = undefined;
+      this.#parts.wake();
+    }
+  }
+
+  /** While no step may begin. */
+  get suspended(): Promise<void> | undefined {
+    return this.#suspended;
+  }
+
+  async #stepOn(): Promise<void> {
+    await this.#suspended;
+    await this.#stepping;
+    this.#step('changed');
+  }
+
+  /** A step is under way, or none may begin. */
+  get #busy(): boolean {
+    return this.#suspended !== undefined || this.#stepping !== undefined;
+  }
+
+  /** True where a step must not wait. What was only received waits until its ack would be due; with `force` not even that. */
+  #due(force: boolean): boolean {
+    if (this.#ended) return false;
+    const { outbox, inbox, features, now } = this.#parts;
+    for (const feature of features) feature.chunkEnd?.();
+    if (outbox.hasUncommitted || (inbox.changed && (force || inbox.ackDue(now())))) return true;
+    return features.some((feature) => feature.hasChanges === true);
+  }
+
+  /** All that has changed since the last step, as one. */
+  #take(): { batch: SessionBatch; done: () => void } {
+    const { outbox, inbox, features } = this.#parts;
+    for (const feature of features) feature.chunkEnd?.();
     const outbound = outbox.takeUncommitted();
     const inbound = inbox.changed ? inbox.snapshot() : undefined;
     const { lastSeq } = outbox;
-    const firstPending = store.firstPendingSeq ?? Number.POSITIVE_INFINITY;
-    const batch: CoreBatch = {
-      ...(store.dirty ? store.takeDirty() : {}),
-      ...(inbound === undefined ? {} : { inbound }),
-      outbound,
-      lastSeq,
-      trim: Math.min(outbox.ackedSeq, firstPending - 1),
-    };
+    let trim = outbox.ackedSeq;
+    const batch: SessionBatch = { outbound, lastSeq };
+    for (const feature of features) {
+      if (feature.firstKeptSeq !== undefined) trim = Math.min(trim, feature.firstKeptSeq - 1);
+      if (feature.hasChanges === true) Object.assign(batch, feature.takeChanges?.());
+    }
+    Object.assign(batch, inbound && { inbound }, { trim });
     const epoch = this.#epoch;
     return {
       batch,
@@ -86,4 +184,37 @@ export class Journal {
       },
     };
   }
+
+  /** @param when due: what must not wait; changed: whatever has changed; now: also where nothing has */
+  #step(when: 'due' | 'changed' | 'now'): void {
+    if (this.#busy || (when !== 'now' && !this.#due(when === 'changed'))) return;
+    const step = this.#take();
+    const done = (): void => {
+      step.done();
+      this.#parts.wake();
+    };
+    const failed = (error: unknown): void => {
+      this.#stepping = undefined;
+      this.#keeper.failed(storeFailed(error));
+    };
+    try {
+      const committing = this.#keeper.commit(step.batch);
+      if (!isThenable(committing)) {
+        done();
+        return;
+      }
+      this.#stepping = Promise.resolve(committing).then(() => {
+        this.#stepping = undefined;
+        done();
+      }, failed) as Promise<void>;
+    } catch (error) {
+      failed(error);
+    }
+  }
+}
+
+/** What a store has thrown or rejected with, as an error of ours. */
+export function storeFailed(error: unknown): NyotaError {
+  if (error instanceof NyotaError) return error;
+  return new NyotaError('NYOTA_STORE_FAILED', 'a step of the session could not be stored', { cause: error });
 }

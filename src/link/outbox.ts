@@ -1,44 +1,58 @@
 /**
- * The outbox of one direction of a session: every sequenced frame that the other side has not
- * acknowledged, as the bytes that go on the wire, and one cursor. Pure: knows no socket and no clock.
+ * What this side sends and the other has not acknowledged: the frames' bytes, in order, and one cursor between what the
+ * connection at hand has been given and what it has not. Knows no socket and no clock; what frames say is not its business.
  *
- * Replay and live sends go the same way (DESIGN.md, rule 1): a new connection rewinds the cursor, and
- * `take` hands out bytes from there on. A second path lost messages in MQTT.js and in SignalR.
+ * Replay and live sends go the same way (docs/design.md, rule 1): a new connection rewinds the cursor, and `take` hands out
+ * bytes from there on. A second path lost messages in MQTT.js and in SignalR.
  *
  *   first                     cursor                          next
  *     v                         v                               v
  *     [ frame ][ frame ][ frame ][ frame ][ frame ]  …  (append)
  *     `---- sent, not acked ----´`---- not sent ---´
  *
- * Frames lie one after the other in segments, so that what one tick sends leaves as one piece, and so
- * that nothing retained pins a pool that belongs to somebody else. Frame boundaries are read from the
- * length prefixes; there is no object for each frame.
+ * Frames lie one after the other in segments, so that what one tick sends leaves as one piece, and so that nothing retained
+ * pins a pool that belongs to somebody else. Frame boundaries are read from the length prefixes; there is no object for each
+ * frame. Below the class: segments, the memory of large frames that is used again, which frames a durable store has not been
+ * handed, and how much may be held.
  */
-
-import { claimMemory } from '../codec/plain-encoder.js';
+import { claimMemory, encodePlain, encodePlainInto } from '../codec/plain-encoder.js';
 import type { PayloadLimits } from '../codec/scan.js';
-import { FrameType, SEQUENCED_HEADER_BYTES } from '../wire/constants.js';
-import { writeSequencedHeader } from '../wire/frame-encoder.js';
-import { type OutboxLimits, OutboxRoom } from './outbox-room.js';
+import { NyotaError } from '../errors.js';
+import { FrameType, LENGTH_BYTES, SEQUENCED_HEADER_BYTES } from '../wire/constants.js';
+import { encodeFrame, writeSequencedHeader } from '../wire/frame-encoder.js';
 import type { StoredFrame } from './persisted.js';
-import {
-  type Body,
-  bytesOf,
-  countFrames,
-  encodeBehind,
-  findFrame,
-  frameSize,
-  type Segment,
-  visitFrames,
-} from './segments.js';
-import { SpareMemory } from './spare-memory.js';
-import { Uncommitted } from './uncommitted.js';
 
 /** Small: an idle session that has ever sent something keeps one of it. */
 const FIRST_SEGMENT_BYTES = 256;
 const MAX_SEGMENT_BYTES = 64 * 1024;
 /** A segment of up to this size is kept when all is acknowledged: request and reply in turn would allocate one each. */
 const KEPT_SEGMENT_BYTES = 4 * 1024;
+/** Spare memory: as much as a sender of large messages keeps under way, and no more. */
+const MOST_SPARE_BYTES = 4 * 1024 * 1024;
+
+export interface OutboxLimits {
+  readonly maxOutboxBytes: number;
+  readonly maxOutboxFrames: number;
+}
+
+interface Segment {
+  buffer: Buffer;
+  /** Where the oldest retained frame begins. */
+  start: number;
+  /** Where the next frame would go. */
+  end: number;
+  /** A connection before the current one may hold its bytes. */
+  lent?: true;
+  /** A payload is being encoded behind its end: nothing else is put there. */
+  draft?: boolean | undefined;
+}
+
+/** A payload for a frame: its bytes, or how many of them are in their place already. */
+export type Body = Uint8Array | number;
+
+export function bytesOf(body: Body): number {
+  return typeof body === 'number' ? body : body.length;
+}
 
 export class Outbox {
   readonly #room: OutboxRoom;
@@ -128,7 +142,7 @@ export class Outbox {
    * already. Limits are the caller's business (`assertRoom`): replies and store results must go out even where a user's message
    * would be refused.
    */
-  append(type: FrameType, flags: number, payload: Body): number {
+  append(type: number, flags: number, payload: Body): number {
     const seq = this.#nextSeq++;
     const length = bytesOf(payload);
     const size = SEQUENCED_HEADER_BYTES + length;
@@ -394,4 +408,241 @@ export class Outbox {
     this.#firstSeq = this.#nextSeq;
     this.#cursorSeq = this.#nextSeq;
   }
+}
+
+/**
+ * Encodes plain data behind the last frame and room for a header, and tells how many bytes it has; or the bytes, where they do not fit
+ * there. Undefined where it is not plain. Changes nothing that counts: what is behind the end is nobody's.
+ */
+function encodeBehind(segments: readonly Segment[], value: unknown, limits: PayloadLimits): Body | undefined {
+  const segment = segments[segments.length - 1];
+  if (segment === undefined) return encodePlain(value, limits);
+  const { buffer, end, draft } = segment;
+  const from = end + SEQUENCED_HEADER_BYTES;
+  segment.draft = true;
+  const body = encodePlainInto(value, limits, buffer, from);
+  segment.draft = draft;
+  if (typeof body !== 'number') return body;
+  const inPlace =
+    segment === segments[segments.length - 1] && segment.end === end && segment.buffer === buffer;
+  // Where not, a getter of the value has changed the outbox.
+  return inPlace ? body : Buffer.from(buffer.subarray(from, from + body));
+}
+
+/** The bytes of the frame that begins there, its length prefix included. */
+function frameSize(buffer: Buffer, offset: number): number {
+  return LENGTH_BYTES + buffer.readUInt32BE(offset);
+}
+
+/** How many frames a piece of whole frames holds. */
+function countFrames(piece: Buffer): number {
+  let frames = 0;
+  for (let offset = 0; offset < piece.length; offset += frameSize(piece, offset)) frames++;
+  return frames;
+}
+
+/** Where a frame lies, the oldest retained one being `firstSeq`. */
+function findFrame(
+  segments: readonly Segment[],
+  firstSeq: number,
+  seq: number,
+): { segment: Segment; offset: number } | undefined {
+  let at = firstSeq;
+  for (const segment of segments) {
+    for (let offset = segment.start; offset < segment.end; at++) {
+      if (at === seq) return { segment, offset };
+      offset += frameSize(segment.buffer, offset);
+    }
+  }
+  return undefined;
+}
+
+/** Each retained frame, whole, oldest first, of the segments that are there at the call. */
+function visitFrames(
+  segments: readonly Segment[],
+  firstSeq: number,
+  visit: (seq: number, frame: Buffer) => void,
+): void {
+  let seq = firstSeq;
+  for (const segment of [...segments]) {
+    for (let offset = segment.start; offset < segment.end; seq++) {
+      const size = frameSize(segment.buffer, offset);
+      visit(seq, segment.buffer.subarray(offset, offset + size));
+      offset += size;
+    }
+  }
+}
+
+/**
+ * The memory of large frames that the other side has acknowledged, for the large frames that come: new memory for each costs
+ * a sixth of the bytes a second (page faults; docs/performance.md, "What was tried").
+ *
+ * It is an outbox's own: a peer that acknowledges what it has not read would be sent what was put there since, and that may
+ * only be what it is sent anyway.
+ */
+class SpareMemory {
+  readonly #memory: Buffer[] = [];
+  #bytes = 0;
+
+  /** Takes what is large of segments that are gone. What a connection before the current one may hold is left alone. */
+  keep(gone: readonly Segment[], largerThan: number): void {
+    for (const { buffer, lent } of gone) {
+      if (lent === true || buffer.length <= largerThan) continue;
+      this.#memory.push(buffer);
+      this.#bytes += buffer.length;
+    }
+    // The oldest goes: what is too small for today's messages must not keep others out for ever.
+    while (this.#bytes > MOST_SPARE_BYTES) this.#bytes -= this.#memory.shift()?.length ?? this.#bytes;
+  }
+
+  /** What came last: it is likeliest to be in a cache of the processor. */
+  take(): Buffer | undefined {
+    const memory = this.#memory.pop();
+    if (memory !== undefined) this.#bytes -= memory.length;
+    return memory;
+  }
+}
+
+/** Which frames a durable store has not been handed: all from one place on, and those before it that were withdrawn since. */
+class Uncommitted {
+  /** Where the frame `#seq` begins, or will. */
+  #segment: Segment | undefined;
+  #offset = 0;
+  #seq = 1;
+  /** Frames before that place that were withdrawn since. */
+  #rewritten: number[] = [];
+
+  /** True where `take` has something of the frames up to `lastSeq`. */
+  has(lastSeq: number): boolean {
+    return this.#seq <= lastSeq || this.#rewritten.length > 0;
+  }
+
+  /** Copies of the frames, of which those up to `ackedSeq` are gone. */
+  take(segments: readonly Segment[], ackedSeq: number): StoredFrame[] {
+    const frames: StoredFrame[] = [];
+    for (const seq of this.#rewritten) {
+      if (seq > ackedSeq) frames.push({ seq, frame: encodeFrame(FrameType.SKIP, { seq }) });
+    }
+    this.#rewritten = [];
+    let index = this.#segment === undefined ? 0 : segments.indexOf(this.#segment);
+    let offset = this.#offset;
+    if (index < 0 || this.#segment === undefined) {
+      index = Math.max(index, 0);
+      offset = segments[index]?.start ?? 0;
+    }
+    for (; index < segments.length; index++) {
+      const segment = segments[index] as Segment;
+      for (; offset < segment.end; this.#seq++) {
+        const size = frameSize(segment.buffer, offset);
+        frames.push({ seq: this.#seq, frame: Buffer.from(segment.buffer.subarray(offset, offset + size)) });
+        offset += size;
+      }
+      this.#segment = segment;
+      this.#offset = offset;
+      offset = segments[index + 1]?.start ?? 0;
+    }
+    return frames;
+  }
+
+  /** A frame was withdrawn, and what is behind it in its segment has moved up by `freed` bytes. */
+  withdrawn(seq: number, segment: Segment, freed: number): void {
+    if (seq >= this.#seq) return;
+    this.#rewritten.push(seq);
+    if (segment === this.#segment) this.#offset -= freed;
+  }
+
+  /** All before `seq` are in the store, or of a session that is over. */
+  startAt(seq: number, segment: Segment | undefined, offset: number): void {
+    this.#seq = seq;
+    this.#segment = segment;
+    this.#offset = offset;
+    this.#rewritten = [];
+  }
+
+  /** The outbox is empty. What is gone was committed: the next frame is the first that is not. */
+  emptied(segment: Segment | undefined): void {
+    this.#segment = segment;
+    this.#offset = 0;
+  }
+}
+
+/** What is refused to a user, and when the other side takes so little that its connection is given up. */
+class OutboxRoom {
+  readonly #limits: OutboxLimits;
+  /** What of a new session's first content may still be here. */
+  #startFrames = 0;
+  #startBytes = 0;
+  /** What was in it when the current connection began: its acks may be on their way. */
+  #attachFrames = 0;
+  #attachBytes = 0;
+
+  constructor(limits: OutboxLimits) {
+    this.#limits = limits;
+  }
+
+  /**
+   * @param size of the frame that would come to the `frames` and `bytes` that are there
+   * @throws NyotaError `NYOTA_OUTBOX_FULL`
+   */
+  assert(frames: number, bytes: number, size: number): void {
+    const { maxOutboxFrames, maxOutboxBytes } = this.#limits;
+    if (frames < maxOutboxFrames && bytes + size <= maxOutboxBytes) return;
+    throw new NyotaError(
+      'NYOTA_OUTBOX_FULL',
+      `the outbox holds ${frames} messages and ${bytes} bytes that the other side has not acknowledged ` +
+        `(limits: ${maxOutboxFrames} and ${maxOutboxBytes}); wait for 'drain' when send returns false`,
+    );
+  }
+
+  isOver(frames: number, bytes: number): boolean {
+    const { maxOutboxFrames, maxOutboxBytes } = this.#limits;
+    return (
+      frames > bound(Math.max(maxOutboxFrames, this.#startFrames), this.#attachFrames) ||
+      bytes > bound(Math.max(maxOutboxBytes, this.#startBytes), this.#attachBytes)
+    );
+  }
+
+  /** What is there now came along from a session before. */
+  started(frames: number, bytes: number): void {
+    this.#startFrames = frames;
+    this.#startBytes = bytes;
+  }
+
+  /** A connection has begun. */
+  attached(frames: number, bytes: number): void {
+    this.#attachFrames = frames;
+    this.#attachBytes = bytes;
+  }
+
+  /** So many frames have gone. */
+  acknowledged(frames: number): void {
+    this.#startFrames = Math.max(0, this.#startFrames - frames);
+    if (this.#startFrames === 0) this.#startBytes = 0;
+  }
+}
+
+/**
+ * How much may be held before a connection on which nothing is acknowledged is given up: half above the limit, or a quarter
+ * of the limit above what was there when it began; never four times the limit, however often the other side comes back.
+ */
+function bound(limit: number, atAttach: number): number {
+  return Math.min(4 * limit, Math.max(1.5 * limit, atAttach + limit / 4));
+}
+
+/** From here on a message is large: so few of them are enough to keep both sides busy, and fill the default high-water mark. */
+const LARGE_MESSAGE_BYTES = 256 * 1024;
+const FEW_MESSAGES = 4;
+
+/**
+ * Whether one who waits for room may go on: half of the high-water mark is free, or all but a few large messages are gone. Where
+ * they are larger than the mark, waiting for the last of them would leave the connection idle until the next ones come.
+ */
+export function hasDrained(frames: number, bytes: number, highWaterBytes: number): boolean {
+  return bytes <= highWaterBytes / 2 || (frames <= FEW_MESSAGES && bytes >= frames * LARGE_MESSAGE_BYTES);
+}
+
+/** For a message that would wait for a 'drain' that may never come. */
+export function largerThanOutbox(bytes: number, limit: number): NyotaError {
+  const text = `the message takes ${bytes} bytes, and the outbox holds ${limit} at most (maxOutboxBytes)`;
+  return new NyotaError('NYOTA_FRAME_TOO_LARGE', text);
 }

@@ -1,8 +1,10 @@
 /**
  * What of one side of a session is kept in a durable store: the state it is rebuilt from, and the steps that change it.
  * Types only. A step holds all that has changed since the one before, so every committed step is a state that was
- * whole in memory; nothing that depends on it leaves the process before it is committed (DESIGN.md, rule 3).
+ * whole in memory; nothing that depends on it leaves the process before it is committed (docs/design.md, rule 3).
  */
+
+export type Awaitable<T> = T | PromiseLike<T>;
 
 /** An inclusive range of numbers. */
 export type Range = readonly [from: number, to: number];
@@ -46,6 +48,19 @@ export interface CoreBatch {
   readonly lastSeq?: number;
   /** A client's: its store writes up to this frame are decided. */
   readonly resolvedSeq?: number;
+}
+
+/** One atomic step of a session, with what its owner changes of it. What is not there stays as it is. */
+export interface SessionBatch extends CoreBatch {
+  /** The client is gone since then; null: it is there. */
+  readonly detachedAt?: number | null;
+  /** A client's: whether the server has welcomed the session. */
+  readonly established?: boolean;
+  /**
+   * A client's: its session is over, and another begins under this credential. What was kept of the old one is forgotten but for
+   * the fence and the attempt, before the rest of this step takes effect.
+   */
+  readonly credential?: Buffer;
 }
 
 /** What a side is rebuilt from. */

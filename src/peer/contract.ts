@@ -11,6 +11,8 @@
  * ```
  */
 
+import type { Encoded } from '../codec/encoded.js';
+
 /** What a contract may hold. A part that is missing allows nothing; no contract at all allows everything. */
 export interface Contract {
   /** Events and requests that clients send. */
@@ -36,6 +38,12 @@ export type StateOf<C> = C extends { state: infer S } ? S : Record<never, never>
 export type Names<E> = Extract<keyof E, string>;
 /** The arguments of one of its events. */
 export type Args<E, K extends keyof E> = E[K] extends (...args: infer A) => unknown ? A : never;
+/** What is sent, or stored, may be encoded already. */
+export type Sendable<T> = T | Encoded<T>;
+/** The arguments of one of its events, for who sends it. */
+export type SentArgs<E, K extends keyof E> = E[K] extends (...args: infer A) => unknown
+  ? { [I in keyof A]: Sendable<A[I]> }
+  : never;
 /** What a request of that name is answered with. */
 export type Reply<E, K extends keyof E> = E[K] extends (...args: never[]) => infer R ? Awaited<R> : never;
 

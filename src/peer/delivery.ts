@@ -4,8 +4,8 @@
  * interfaces; the classes behind them are not exported, so that nobody but the pump settles one.
  */
 import { isThenable } from '../async.js';
-import type { RunningRequest } from '../features/incoming-requests.js';
-import type { DeleteOp, SetOp } from '../features/store/types.js';
+import type { RunningRequest } from '../features/requests.js';
+import type { DeleteOp, SetOp } from '../features/store/writes.js';
 import type { LifecycleEmitter } from './listeners.js';
 import type { StoreValues } from './store-values.js';
 

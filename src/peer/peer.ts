@@ -4,10 +4,10 @@
  * over as they are made, and whoever needs it of a peer asks `pumpOf`, which the package does not export.
  */
 import { NyotaError } from '../errors.js';
-import type { RequestOptions } from '../link/sender.js';
+import type { RequestOptions } from '../features/requests.js';
 import type { SocketLike } from '../net/connection.js';
 import { abortedError, type CallOptions, readCallOptions } from './call-options.js';
-import type { Args, HandlerArgs, Names, Reply } from './contract.js';
+import type { Args, HandlerArgs, Names, Reply, Sendable, SentArgs } from './contract.js';
 import type { Delivery, Handler, HandlerContext } from './delivery.js';
 import { type AnyListener, checkEventName, checkListener, listenerFailed } from './listeners.js';
 import { type PeerStats, Pump } from './pump.js';
@@ -46,7 +46,7 @@ export interface PeerEvents {
   close: () => void;
 }
 
-/** What is inside of a peer: for checks that look behind the public classes. */
+/** What is inside of a peer: for checks that look behind the public classes. @testonly */
 export let pumpOf: (peer: object) => Pump;
 
 /** The options of a call without any. */
@@ -163,14 +163,14 @@ export abstract class Peer<Out, In, State, Events extends PeerEvents> implements
    * @throws NyotaError `NYOTA_UNSERIALIZABLE`, `NYOTA_PAYLOAD_TOO_COMPLEX`, `NYOTA_FRAME_TOO_LARGE`, `NYOTA_OUTBOX_FULL`,
    * `NYOTA_RESERVED_EVENT`, `NYOTA_INVALID_ARGUMENT`, `NYOTA_CLOSED`; nothing is half sent
    */
-  send<K extends Names<Out>>(event: K, ...args: [...Args<Out, K>, onAck: OnAck]): boolean;
-  send<K extends Names<Out>>(event: K, ...args: Args<Out, K>): boolean;
+  send<K extends Names<Out>>(event: K, ...args: [...SentArgs<Out, K>, onAck: OnAck]): boolean;
+  send<K extends Names<Out>>(event: K, ...args: SentArgs<Out, K>): boolean;
   send(event: string, ...args: unknown[]): boolean {
     return send(this.#pump, NO_OPTIONS, event, args);
   }
 
   /** The same as a promise, which resolves at the acknowledgement. */
-  sendWithAck<K extends Names<Out>>(event: K, ...args: Args<Out, K>): Promise<void> {
+  sendWithAck<K extends Names<Out>>(event: K, ...args: SentArgs<Out, K>): Promise<void> {
     return sendWithAck(this.#pump, NO_OPTIONS, event, args);
   }
 
@@ -178,7 +178,7 @@ export abstract class Peer<Out, In, State, Events extends PeerEvents> implements
    * Asks the other side's handler. Settles always: with the reply, the remote's error, `NYOTA_NO_HANDLER`, `NYOTA_TIMEOUT`,
    * `NYOTA_ABORTED`, `NYOTA_SESSION_LOST` or `NYOTA_CLOSED`. A cut in the middle is not an error.
    */
-  request<K extends Names<Out>>(event: K, ...args: Args<Out, K>): Promise<Reply<Out, K>> {
+  request<K extends Names<Out>>(event: K, ...args: SentArgs<Out, K>): Promise<Reply<Out, K>> {
     return request(this.#pump, NO_OPTIONS, event, args) as Promise<Reply<Out, K>>;
   }
 
@@ -193,7 +193,9 @@ export abstract class Peer<Out, In, State, Events extends PeerEvents> implements
    */
   handle<K extends Names<In>>(
     event: K,
-    fn: (...args: HandlerArgs<Args<In, K>, HandlerContext<this>>) => Reply<In, K> | PromiseLike<Reply<In, K>>,
+    fn: (
+      ...args: HandlerArgs<Args<In, K>, HandlerContext<this>>
+    ) => Sendable<Reply<In, K>> | PromiseLike<Sendable<Reply<In, K>>>,
   ): this {
     checkEventName(event);
     checkListener(event, fn);
@@ -207,7 +209,7 @@ export abstract class Peer<Out, In, State, Events extends PeerEvents> implements
   }
 
   /** Writes to the shared store: one entry, or each of an object's. See `store`. */
-  set<K extends Names<State>>(key: K, value: State[K], options?: SetOptions): this;
+  set<K extends Names<State>>(key: K, value: Sendable<State[K]>, options?: SetOptions): this;
   set(values: Partial<State>): this;
   set(key: string | object, value?: unknown, options?: SetOptions): this {
     const store = this.store as SharedStore<Record<string, unknown>>;

@@ -1,7 +1,7 @@
 /**
  * The inside of a peer: carries out one side of a session on a real connection and a real clock. Writes what the session
  * wants written, feeds it what arrives, keeps the one timer that wakes it, and puts its steps into a durable store; runs the
- * user's listeners and handlers for what comes. The session calls it by `SessionActions`, the public classes by its other
+ * user's listeners and handlers for what comes. The session calls it by `SessionHost`, the public classes by its other
  * members. The client's side and a session held by a server extend it, each with its own ways to begin and to end.
  *
  *   public class (peer.ts) --> pump --> session (link/)      what the user sends
@@ -9,18 +9,17 @@
  *
  * Is not exported from the package: what the two sides need of it, users must not see.
  */
-import { isThenable, QuietWaiters } from '../async.js';
+import { QuietWaiters } from '../async.js';
 import type { Clock, ClockTimer } from '../clock.js';
 import { decodePayload } from '../codec/payload.js';
 import { NyotaError } from '../errors.js';
-import type { RunningRequest } from '../features/incoming-requests.js';
+import type { RequestOptions, RunningRequest } from '../features/requests.js';
+import { type Role, SessionCore, type SessionHost } from '../features/session-core.js';
 import type { Conflict } from '../features/store/replica.js';
-import type { Change } from '../features/store/types.js';
+import type { Change } from '../features/store/writes.js';
 import { isLifecycleEvent } from '../lifecycle.js';
-import type { DeliveryOptions } from '../link/deliveries.js';
-import type { RequestOptions } from '../link/sender.js';
-import type { SessionActions } from '../link/session-actions.js';
-import { type Role, SessionCore } from '../link/session-core.js';
+import type { Journal } from '../link/journal.js';
+import type { TrackOptions } from '../link/tracker.js';
 import type { Connection, ConnectionReader, SocketLike } from '../net/connection.js';
 import type { Limits } from '../options.js';
 import type { Awaitable, CoreImage, SessionBatch } from '../stores/session-store.js';
@@ -77,7 +76,7 @@ interface Delivering {
   delivery: MessageDelivery | undefined;
 }
 
-export abstract class Pump implements SessionActions, Flushable {
+export abstract class Pump implements SessionHost, Flushable {
   readonly core: SessionCore;
   readonly limits: Limits;
   readonly lifecycle = new LifecycleEmitter();
@@ -93,12 +92,6 @@ export abstract class Pump implements SessionActions, Flushable {
   #connection: Connection | undefined;
   #generation = 0;
   #planned: Planned | undefined;
-  /** The session is kept in a durable store. */
-  #kept = false;
-  /** The step that is being committed; the next one begins when it is done, with all that came meanwhile. */
-  #stepping: Promise<void> | undefined;
-  /** While it is pending no step begins. */
-  #suspended: Promise<void> | undefined;
   #timer: ClockTimer | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
 
@@ -138,11 +131,11 @@ export abstract class Pump implements SessionActions, Flushable {
   }
 
   get connected(): boolean {
-    return this.core.state.is === 'attached';
+    return this.core.link.state.is === 'attached';
   }
 
   get ended(): boolean {
-    return this.core.state.is === 'ended';
+    return this.core.link.state.is === 'ended';
   }
 
   get connection(): Connection | undefined {
@@ -154,7 +147,7 @@ export abstract class Pump implements SessionActions, Flushable {
   }
 
   get bufferedBytes(): number {
-    return this.core.sender.outbox.bytes;
+    return this.core.link.outbox.bytes;
   }
 
   get delivery(): Delivery | undefined {
@@ -191,15 +184,15 @@ export abstract class Pump implements SessionActions, Flushable {
 
   /** @throws NyotaError why the session is over */
   assertLive(): void {
-    this.core.assertLive();
+    this.core.link.assertLive();
   }
 
-  send(event: string, args: readonly unknown[], options?: DeliveryOptions): boolean {
-    return this.core.sender.send(event, args, options);
+  send(event: string, args: readonly unknown[], options?: TrackOptions): boolean {
+    return this.core.events.send(event, args, options);
   }
 
   sendVolatile(event: string, args: readonly unknown[]): boolean {
-    return this.core.volatile(event, args);
+    return this.core.events.sendVolatile(event, args);
   }
 
   /** Calls one of the two, once. Returns the request's id, for `cancelRequest`. */
@@ -210,30 +203,31 @@ export abstract class Pump implements SessionActions, Flushable {
     resolve: (reply: unknown) => void,
     reject: (error: unknown) => void,
   ): number {
-    const id = this.core.sender.request(event, args, options, resolve, reject);
+    const id = this.core.requests.request(event, args, options, resolve, reject);
     this.reholdProcess();
     return id;
   }
 
   cancelRequest(id: number, error: NyotaError): void {
-    this.core.sender.cancelRequest(id, error);
+    this.core.requests.cancel(id, error);
   }
 
   pause(): void {
-    this.core.pause();
+    this.core.link.pause();
   }
 
   resume(): void {
-    this.core.resume();
+    this.core.link.resume();
   }
 
   stats(): PeerStats {
-    const { counters, sender, roundTripMs } = this.core;
+    const { link, requests } = this.core;
+    const { counters, outbox, roundTripMs } = link;
     return {
       ...counters,
-      outboxFrames: sender.outbox.frames,
-      outboxBytes: sender.outbox.bytes,
-      pendingRequests: sender.requests.size,
+      outboxFrames: outbox.frames,
+      outboxBytes: outbox.bytes,
+      pendingRequests: requests.pending,
       roundTripMs,
     };
   }
@@ -313,13 +307,16 @@ export abstract class Pump implements SessionActions, Flushable {
 
   /** Everything that this tick brings goes out as one write, after it. */
   wake(): void {
-    if (this.#connection === undefined && !this.#kept) return;
+    if (this.#connection === undefined && this.journal === undefined) return;
     this.#planned = planFlush(this, this.#planned);
   }
 
   rearm(): void {
     if (this.ended) return;
-    const at = Math.min(this.core.nextDeadline, this.#connection?.nextDeadline ?? Number.POSITIVE_INFINITY);
+    const at = Math.min(
+      this.core.link.nextDeadline,
+      this.#connection?.nextDeadline ?? Number.POSITIVE_INFINITY,
+    );
     // A timer that fires too early only looks again; moving it for every message would cost more.
     if (at >= this.#timerAt || at === Number.POSITIVE_INFINITY) return;
     if (this.#timer !== undefined) this.clock.clearTimeout(this.#timer);
@@ -340,13 +337,13 @@ export abstract class Pump implements SessionActions, Flushable {
     this.#connection = connection;
     let generation: number;
     try {
-      generation = this.core.attach(theirs, received);
+      generation = this.core.link.attach(theirs, received);
     } catch (error) {
       this.#connection = old;
       throw error;
     }
     this.#generation = generation;
-    this.core.counters.bytesReceived += connection.bytesRead;
+    this.core.link.counters.bytesReceived += connection.bytesRead;
     if (answer !== undefined) connection.write(answer);
     connection.read(new Pump.#Reader(this, connection, generation));
     old?.end(closeFrame(new NyotaError('NYOTA_TAKEN_OVER', 'another connection has resumed this session')));
@@ -368,7 +365,7 @@ export abstract class Pump implements SessionActions, Flushable {
 
   /** The session is over: nothing is left running. */
   protected endSession(error: NyotaError): void {
-    this.core.end(error);
+    this.core.link.end(error);
     if (this.#timer !== undefined) this.clock.clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#timerAt = Number.POSITIVE_INFINITY;
@@ -397,108 +394,22 @@ export abstract class Pump implements SessionActions, Flushable {
 
   /** The session is kept in a durable store from here on; with an image, it is taken over from there. */
   protected keepInStore(image: CoreImage | undefined): void {
-    this.#kept = true;
-    this.core.keepInStore(image);
-  }
-
-  /** A step of the side's own, behind those of the session that are under way. Nothing without a durable store. */
-  protected async commit(batch: SessionBatch): Promise<void> {
-    // At once where nothing is waited for: a client's session may be another one a tick later.
-    if (this.#suspended !== undefined) await this.#suspended;
-    if (!this.#kept) return;
-    // Whatever the store does, nobody hears of its failure before this call has returned.
-    const committing = (async () => this.persist(batch))();
-    try {
-      await committing;
-    } catch (error) {
-      this.storeFailed(asStoreError(error));
-    }
-  }
-
-  /** One step with all that has changed, due or not. Resolves once it is in the store. */
-  protected async stepNow(): Promise<void> {
-    while (this.#busy) {
-      await this.#suspended;
-      await this.#stepping;
-    }
-    this.#step('now');
-    await this.#stepping;
-  }
-
-  /**
-   * Calls `act` once all that has changed is in the store, and before anything else can change: whoever lets go of a session
-   * does it in there.
-   */
-  protected async whenStored<T>(act: () => Awaitable<T>): Promise<T> {
-    while (this.unsettled) {
-      await this.#suspended;
-      await this.#stepping;
-      this.#step('changed');
-    }
-    return act();
-  }
-
-  /** No step begins while `work` runs: it changes by what the store knows that this process owns the session. */
-  protected betweenSteps<T>(work: () => PromiseLike<T>): Promise<T> {
-    return this.whenStored(async () => {
-      const running = Promise.resolve(work());
-      const suspended = running.then(
-        () => {},
-        () => {},
-      );
-      this.#suspended = suspended;
-      try {
-        return await running;
-      } finally {
-        if (this.#suspended === suspended) this.#suspended = undefined;
-        this.wake();
-      }
-    });
-  }
-
-  /** While no step may begin. */
-  protected get suspended(): Promise<void> | undefined {
-    return this.#suspended;
-  }
-
-  /** Something has changed that is not in the store, or may not be. */
-  protected get unsettled(): boolean {
-    return this.#busy || (this.#kept && this.core.stepDue(true));
-  }
-
-  /** A step is under way, or none may begin. */
-  get #busy(): boolean {
-    return this.#suspended !== undefined || this.#stepping !== undefined;
-  }
-
-  /** @param when due: what must not wait; changed: whatever has changed; now: also where nothing has */
-  #step(when: 'due' | 'changed' | 'now'): void {
-    if (!this.#kept || this.#stepping !== undefined || this.#suspended !== undefined) return;
-    if (when !== 'now' && !this.core.stepDue(when === 'changed')) return;
-    const step = this.core.takeStep();
-    if (step === undefined) return;
-    const { batch } = step;
-    const done = (): void => {
-      step.done();
-      this.wake();
+    const keeper = {
+      commit: (batch: SessionBatch) => this.persist(batch),
+      failed: (error: NyotaError) => this.storeFailed(error),
     };
-    const failed = (error: unknown): void => {
-      this.#stepping = undefined;
-      this.storeFailed(asStoreError(error));
-    };
-    try {
-      const committing = this.persist(batch);
-      if (!isThenable(committing)) {
-        done();
-        return;
-      }
-      this.#stepping = Promise.resolve(committing).then(() => {
-        this.#stepping = undefined;
-        done();
-      }, failed) as Promise<void>;
-    } catch (error) {
-      failed(error);
-    }
+    this.core.link.keepInStore(keeper, image);
+  }
+
+  /** Keeps the session in step with its durable store; undefined without one. */
+  protected get journal(): Journal | undefined {
+    return this.core.link.journal;
+  }
+
+  /** Calls `act` once all that has changed is in the store, at once without one: whoever lets go of a session does it in there. */
+  protected async whenStored(act: () => void): Promise<void> {
+    if (this.journal === undefined) act();
+    else await this.journal.whenSettled(act);
   }
 
   // Bytes.
@@ -506,17 +417,17 @@ export abstract class Pump implements SessionActions, Flushable {
   /** For the queue that `wake` has put it into. */
   flush(): void {
     this.#planned = undefined;
-    if (this.#kept) this.#step('due');
+    this.journal?.flush();
     if (this.#connection !== undefined) this.#write(this.#connection, this.#generation);
   }
 
   #write(connection: Connection, generation: number): void {
     let corked = false;
     while (connection.canWrite) {
-      const piece = this.core.pull(generation);
+      const piece = this.core.link.pull(generation);
       if (piece === undefined) break;
       // Most often there is but one piece, and nothing has to be held together.
-      const { hasMore } = this.core;
+      const { hasMore } = this.core.link;
       if (hasMore && !corked) {
         corked = true;
         connection.cork();
@@ -531,9 +442,9 @@ export abstract class Pump implements SessionActions, Flushable {
   readonly #onTimer = (): void => {
     this.#timer = undefined;
     this.#timerAt = Number.POSITIVE_INFINITY;
-    const overdue = this.#connection?.overdue(this.clock.now(), this.core.peerPaused);
+    const overdue = this.#connection?.overdue(this.clock.now(), this.core.link.peerPaused);
     if (overdue !== undefined) this.cutConnection(overdue);
-    this.core.tick();
+    this.core.link.tick();
     this.rearm();
   };
 
@@ -552,26 +463,26 @@ export abstract class Pump implements SessionActions, Flushable {
     }
 
     chunkStart(bytes: number): boolean {
-      return this.#pump.core.chunkStart(this.#ownGeneration, bytes);
+      return this.#pump.core.link.chunkStart(this.#ownGeneration, bytes);
     }
 
     frame(frame: FrameDecoder): void {
       const pump = this.#pump;
-      const { core } = pump;
+      const { link } = pump.core;
       if (frame.type === FrameType.CLOSE && this.#ownGeneration === pump.#generation) {
-        const body = decodePayload(frame.source, frame.start, frame.end, core.limits);
+        const body = decodePayload(frame.source, frame.start, frame.end, link.limits);
         const reason = closeError(parseClose(body));
         this.#said = true;
         this.#ownConnection.end(undefined, reason);
       } else if (frame.type === FrameType.GOAWAY && pump.goingAway()) {
-        core.countControl(this.#ownGeneration);
+        link.countControl(this.#ownGeneration);
       } else {
-        core.receive(this.#ownGeneration, frame);
+        link.receive(this.#ownGeneration, frame);
       }
     }
 
     chunkEnd(): void {
-      this.#pump.core.chunkEnd(this.#ownGeneration);
+      this.#pump.core.link.chunkEnd(this.#ownGeneration);
       if (this.#ownConnection.nextDeadline !== Number.POSITIVE_INFINITY) this.#pump.rearm();
     }
 
@@ -585,7 +496,7 @@ export abstract class Pump implements SessionActions, Flushable {
 
     closed(error: NyotaError | undefined): void {
       const pump = this.#pump;
-      if (!pump.core.detach(this.#ownGeneration)) return;
+      if (!pump.core.link.detach(this.#ownGeneration)) return;
       pump.#connection = undefined;
       pump.detached(error, this.#said);
     }
@@ -605,10 +516,4 @@ export function closeError(message: CloseMessage): NyotaError {
     retry,
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
   });
-}
-
-/** What a store has thrown or rejected with, as an error of ours. */
-export function asStoreError(error: unknown): NyotaError {
-  if (error instanceof NyotaError) return error;
-  return new NyotaError('NYOTA_STORE_FAILED', 'a step of the session could not be stored', { cause: error });
 }

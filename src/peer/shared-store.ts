@@ -2,12 +2,13 @@
  * The shared store as its users see it: values in and out, encoded at the border, so that nothing handed in or out can be
  * changed behind the store's back. Checks what is handed in; the rest is done by `StoreValues` and the session.
  */
+import { Encoded, isNothing } from '../codec/encoded.js';
 import { NyotaError } from '../errors.js';
 import { compilePattern } from '../features/store/pattern.js';
-import type { CompareAndSetResult } from '../features/store/store-endpoint.js';
-import { checkKey, SESSION_ID_KEY } from '../features/store/types.js';
+import type { CompareAndSetResult } from '../features/store/store.js';
+import { checkKey, SESSION_ID_KEY } from '../features/store/writes.js';
 import { describeValue, invalidOption, refuseUnknown } from '../options.js';
-import type { Names } from './contract.js';
+import type { Names, Sendable } from './contract.js';
 import type { Pump } from './pump.js';
 import type { Watcher } from './store-values.js';
 
@@ -48,10 +49,10 @@ export class SharedStore<State = Record<string, unknown>> {
    * Shows at once, and reaches the other side in order with `send`.
    * @throws NyotaError `NYOTA_STORE_LIMIT`, `NYOTA_READ_ONLY_KEY`, `NYOTA_INVALID_ARGUMENT`, and all that `send` throws
    */
-  set<K extends Names<State>>(key: K, value: State[K], options?: SetOptions): void {
+  set<K extends Names<State>>(key: K, value: Sendable<State[K]>, options?: SetOptions): void {
     checkKey(key);
     const { values } = this.#pump;
-    if (value === undefined) values.endpoint.write({ kind: 'delete', key });
+    if (isNothing(value)) values.endpoint.write({ kind: 'delete', key });
     else values.set(key, value, ttlOf(options));
   }
 
@@ -116,12 +117,17 @@ export class SharedStore<State = Record<string, unknown>> {
     for (;;) {
       const expectedRevision = this.#pump.values.endpoint.revisionOf(key);
       const value = await fn(this.get(key));
-      if ((await this.#compareAndSet(key, value, expectedRevision)) === 'accepted') return value;
+      if ((await this.#compareAndSet(key, value, expectedRevision)) === 'accepted')
+        return value instanceof Encoded ? value.decode() : value;
     }
   }
 
   /** Sets the key where it is not there yet. False where it was. */
-  async create<K extends Names<State>>(key: K, value: State[K], options?: SetOptions): Promise<boolean> {
+  async create<K extends Names<State>>(
+    key: K,
+    value: Sendable<State[K]>,
+    options?: SetOptions,
+  ): Promise<boolean> {
     for (;;) {
       const outcome = await this.#compareAndSet(key, value, 0, options);
       if (outcome !== 'session lost') return outcome === 'accepted';
@@ -162,7 +168,7 @@ export class SharedStore<State = Record<string, unknown>> {
     checkKey(key);
     this.#pump.assertLive();
     const { values } = this.#pump;
-    const bytes = value === undefined ? undefined : values.encode(key, value);
+    const bytes = isNothing(value) ? undefined : values.encode(key, value);
     const result = await new Promise<CompareAndSetResult>((resolve) => {
       values.endpoint.compareAndSet(
         { kind: 'compare-and-set', key, bytes, expectedRevision, ttlMs: ttlOf(options) },

@@ -3,10 +3,11 @@
  * writes that belong together through as one, and tells those who watch. The public class over it is shared-store.ts.
  * Touches the session's store and its limits, nothing else.
  */
+import { isNothing } from '../codec/encoded.js';
 import { decodePayload } from '../codec/payload.js';
-import { encodeValue, type StoreEndpoint } from '../features/store/store-endpoint.js';
-import { type Change, checkKey, type DeleteOp, type SetOp } from '../features/store/types.js';
-import type { SessionCore } from '../link/session-core.js';
+import type { SessionCore } from '../features/session-core.js';
+import { encodeValue, type StoreFeature } from '../features/store/store.js';
+import { type Change, checkKey, type DeleteOp, type SetOp } from '../features/store/writes.js';
 import { type LifecycleEmitter, listenerFailed } from './listeners.js';
 
 /** Hears what becomes of a key; `value` is undefined where it was deleted. */
@@ -23,35 +24,33 @@ export class StoreValues {
 
   constructor(core: SessionCore) {
     this.#core = core;
-    core.store.tellOwn(false);
+    core.store.tellOwn?.(false);
   }
 
   /** The session's store, in bytes. */
-  get endpoint(): StoreEndpoint {
+  get endpoint(): StoreFeature {
     return this.#core.store;
   }
 
   /** @throws what makes the value one that can't travel to the other side */
   encode(key: string, value: unknown): Buffer {
-    return encodeValue(key, value, this.#core.sender.payloadLimits);
+    return encodeValue(key, value, this.#core.link.payloadLimits);
   }
 
   /** Undefined for no bytes. */
   decode(bytes: Buffer | undefined): unknown {
-    return bytes === undefined ? undefined : decodePayload(bytes, 0, bytes.length, this.#core.limits);
+    return bytes === undefined ? undefined : decodePayload(bytes, 0, bytes.length, this.#core.link.limits);
   }
 
   /** The key has been checked, and the value is not undefined. Encoded once, to where it is sent from. */
   set(key: string, value: unknown, ttlMs: number | undefined): void {
-    this.#core.store.set(key, value, ttlMs, this.#core.sender.payloadLimits);
+    this.#core.store.set(key, value, ttlMs);
   }
 
   /** A write to be made by `writeAll`: checked and encoded. A value of undefined deletes. */
   writeOf(key: string, value: unknown): SetOp | DeleteOp {
     checkKey(key);
-    return value === undefined
-      ? { kind: 'delete', key }
-      : { kind: 'set', key, bytes: this.encode(key, value) };
+    return isNothing(value) ? { kind: 'delete', key } : { kind: 'set', key, bytes: this.encode(key, value) };
   }
 
   /** All of the writes, or none where one of them can't be taken. */
@@ -67,10 +66,10 @@ export class StoreValues {
     this.#watches ??= new Set();
     const watches = this.#watches;
     watches.add(watch);
-    this.#core.store.tellOwn(true);
+    this.#core.store.tellOwn?.(true);
     return () => {
       watches.delete(watch);
-      this.#core.store.tellOwn(watches.size > 0);
+      this.#core.store.tellOwn?.(watches.size > 0);
     };
   }
 

@@ -8,8 +8,8 @@
  */
 import type { ClockTimer } from '../clock.js';
 import { NyotaError } from '../errors.js';
-import { announced } from '../link/agreement.js';
 import { verify } from '../link/credentials.js';
+import { announced } from '../link/link.js';
 import type { Connection } from '../net/connection.js';
 import type { LifecycleEmitter } from '../peer/listeners.js';
 import { Pump } from '../peer/pump.js';
@@ -81,7 +81,7 @@ export class HeldSession extends Pump {
     this.identity = origin.identity;
     this.#fence = origin.fence;
     this.#attempt = attempt;
-    this.core.sender.agree(agreed);
+    this.core.link.agree(agreed);
     if (this.#durable) this.keepInStore(origin.stored);
   }
 
@@ -96,7 +96,7 @@ export class HeldSession extends Pump {
 
   /** What of the client's messages has arrived. */
   get received(): number {
-    return this.core.dispatcher.inbox.received;
+    return this.core.link.inbox.received;
   }
 
   /** The session is this secret's. */
@@ -106,16 +106,16 @@ export class HeldSession extends Pump {
 
   /** What keeps a client from resuming, told by what it has received. */
   divergence(received: number): NyotaError | undefined {
-    return this.core.diverged(received);
+    return this.core.link.diverged(received);
   }
 
   /** What a tombstone says of this session. */
   get lastNumbers(): { received: number; sent: number; exact: boolean } {
-    const { dispatcher, sender } = this.core;
+    const { link } = this.core;
     return {
-      received: dispatcher.dispatchedSeq,
-      sent: sender.outbox.lastSeq,
-      exact: dispatcher.knowsDispatched,
+      received: link.dispatchedSeq,
+      sent: link.outbox.lastSeq,
+      exact: link.knowsDispatched,
     };
   }
 
@@ -129,7 +129,7 @@ export class HeldSession extends Pump {
     const { store } = this.#server.options;
     this.#attempt = attempt;
     if (!this.#durable) return true;
-    const raised = await this.betweenSteps(async () => {
+    const raised = await this.journal?.betweenSteps(async () => {
       const fence = await store.attach(this.id, this.#fence, this.clock.now(), attempt);
       if (fence !== undefined) this.#fence = fence;
       return fence;
@@ -146,7 +146,7 @@ export class HeldSession extends Pump {
   /** Its client is there. The WELCOME is the first thing written. */
   welcome(connection: Connection, open: OpenMessage, resumed: boolean): void {
     const welcome = this.#welcomeFrame(resumed);
-    this.core.dispatcher.expectRedelivery(open.sent);
+    this.core.link.expectRedelivery(open.sent);
     this.#remoteAddress = connection.socket.remoteAddress;
     this.#stopExpiry();
     const wasAttached = this.#state === 'attached';
@@ -157,7 +157,7 @@ export class HeldSession extends Pump {
         'disconnect',
         new NyotaError('NYOTA_TAKEN_OVER', 'another connection resumed this session'),
       );
-    if (this.#durable) void this.commit({ detachedAt: null });
+    void this.journal?.commit({ detachedAt: null });
     this.attach(connection, open.limits, resumed ? open.received : 0, welcome);
     this.lifecycle.emit('connect', { resumed });
   }
@@ -175,7 +175,7 @@ export class HeldSession extends Pump {
   sendShared(body: Buffer): boolean {
     if (this.ended) return true;
     try {
-      return this.core.sender.sharedEvent(body);
+      return this.core.events.sendEncoded(body);
     } catch (error) {
       this.lifecycle.emit('error', error);
       return false;
@@ -184,24 +184,22 @@ export class HeldSession extends Pump {
 
   /** Tells the client that this server is going. */
   sayGoAway(deadlineMs: number): void {
-    this.core.control(encodeFrame(FrameType.GOAWAY, {}, encodeGoaway({ deadlineMs, elsewhere: [] })));
+    this.core.link.control(encodeFrame(FrameType.GOAWAY, {}, encodeGoaway({ deadlineMs, elsewhere: [] })));
   }
 
   /** Graceful, and then `before` has passed, the end for this reason. */
   async finish(reason: NyotaError, before?: () => Promise<void>): Promise<void> {
     if (this.#state === 'dead') return;
-    const { sender } = this.core;
+    const { link, requests } = this.core;
     // One whose client is cut meanwhile is waited for; one that was alone already is not.
     const wasAlone = !this.connected;
-    await this.untilQuiet(
-      () => wasAlone || this.#state === 'dead' || (this.core.quiet && sender.requests.size === 0),
-    );
+    await this.untilQuiet(() => wasAlone || this.#state === 'dead' || (link.quiet && requests.pending === 0));
     await before?.();
     const { connection } = this;
     this.endConnection(reason);
     if (this.#durable && reason.code === 'NYOTA_SERVER_CLOSING') {
       // The session outlives this process: the next one goes on with it.
-      if (this.state !== 'dead') await this.commit({ detachedAt: this.clock.now() });
+      if (this.state !== 'dead') await this.journal?.commit({ detachedAt: this.clock.now() });
       // Last: what is accepted until here is in the store when this process lets go.
       await this.whenStored(() => this.#letGo(reason));
     } else {
@@ -228,7 +226,8 @@ export class HeldSession extends Pump {
   async storeEnd(tombstone: Tombstone): Promise<void> {
     const { store, clock } = this.#server.options;
     // A fence that is being raised at the moment: by the one before it the store would not know the session's owner.
-    if (this.suspended !== undefined) await this.suspended;
+    const suspended = this.journal?.suspended;
+    if (suspended !== undefined) await suspended;
     await store.end(this.id, this.#fence, tombstone, clock.now());
   }
 
@@ -236,7 +235,7 @@ export class HeldSession extends Pump {
 
   override disconnect(): void {
     if (!this.connected) return;
-    void this.untilQuiet(() => this.core.sender.outbox.frames === 0 || !this.connected).then(() => {
+    void this.untilQuiet(() => this.core.link.outbox.frames === 0 || !this.connected).then(() => {
       this.endConnection(new NyotaError('NYOTA_DISCONNECTED', 'the server disconnected this client'));
     });
   }
@@ -281,7 +280,7 @@ export class HeldSession extends Pump {
     this.quietChanged();
     const closedByClient = said && error?.code === 'NYOTA_SESSION_CLOSED';
     if (closedByClient || error?.retry === 'new-session') this.#end(error as NyotaError);
-    else if (this.core.state.is === 'detached') this.#startExpiry();
+    else if (this.core.link.state.is === 'detached') this.#startExpiry();
   }
 
   get #durable(): boolean {
@@ -295,7 +294,7 @@ export class HeldSession extends Pump {
       resumed,
       received: this.received,
       limits: announced(this.limits),
-      sent: this.core.sender.outbox.sentSeq,
+      sent: this.core.link.outbox.sentSeq,
     });
     return encodeFrame(FrameType.WELCOME, {}, body);
   }
@@ -313,7 +312,7 @@ export class HeldSession extends Pump {
       );
     }, resumeWindowMs);
     this.#expiry.unref?.();
-    void this.commit({ detachedAt: this.clock.now() });
+    void this.journal?.commit({ detachedAt: this.clock.now() });
   }
 
   #stopExpiry(): void {
@@ -326,7 +325,7 @@ export class HeldSession extends Pump {
     if (this.#state === 'dead') return;
     this.#stopExpiry();
     this.#server.gone(this, undefined);
-    const { unstored } = this.core.sender.outbox;
+    const { unstored } = this.core.link.outbox;
     if (reason.code === 'NYOTA_STORE_FAILED') this.lifecycle.emit('error', reason);
     // What was taken in and not stored, no process will send: its user is told.
     else if (unstored > 0) this.lifecycle.emit('error', lostUnstored(reason, unstored));

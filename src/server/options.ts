@@ -29,7 +29,7 @@ export interface ClientInfo {
 export type Authenticate = (credentials: unknown, info: ClientInfo) => unknown;
 
 /** What `net.createServer` takes. */
-export interface TcpServerOptions {
+interface TcpServerOptions {
   allowHalfOpen?: boolean;
   highWaterMark?: number;
   keepAlive?: boolean;

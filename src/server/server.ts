@@ -2,11 +2,11 @@
  * The server, as users see it: listens, and tells. What comes in goes by the waiting line and the handshake (admission.ts) to
  * its session (sessions.ts); what goes to all sessions at once is paced by fan-out.ts.
  */
-import { encodePrepared, prepare } from '../codec/payload.js';
+import { encodePlain, encodePrepared, prepare } from '../codec/payload.js';
 import { NyotaError } from '../errors.js';
 import { type AddressInfo, isLoopback, Listener } from '../net/listener.js';
 import { invalidOption } from '../options.js';
-import type { AnyContract, Args, Names, ToClient } from '../peer/contract.js';
+import type { AnyContract, Names, SentArgs, ToClient } from '../peer/contract.js';
 import { checkEventName, checkListener, LifecycleEmitter, warn } from '../peer/listeners.js';
 import { Admissions } from './admission.js';
 import { FanOut } from './fan-out.js';
@@ -137,12 +137,14 @@ export class Server<C = AnyContract> implements AsyncDisposable {
    * could not take it: that session's `error` says why.
    * @throws NyotaError what `session.send` throws for the event itself
    */
-  send<K extends Names<ToClient<C>>>(event: K, ...args: Args<ToClient<C>, K>): boolean {
+  send<K extends Names<ToClient<C>>>(event: K, ...args: SentArgs<ToClient<C>, K>): boolean {
     checkEventName(event);
     if (this.#state === 'closed') throw new NyotaError('NYOTA_CLOSED', 'the server is closed');
-    const values = prepare(args, this.#options.limits, 'args', 1, 2);
+    const { limits } = this.#options;
     // A copy: listeners that run in between may encode something of their own.
-    const body = Buffer.from(encodePrepared([event, values]));
+    const body = Buffer.from(
+      encodePlain([event, args], limits) ?? encodePrepared([event, prepare(args, limits, 'args', 1, 2)]),
+    );
     return this.#fanOut.send(() => this.#sessions.sendShared(body));
   }
 

@@ -1,26 +1,25 @@
 /**
  * Where sessions are kept: the one interface that every store implements, and what passes over it.
- * test/contract/session-store.ts is its executable description; every store passes it.
+ * src/testing/session-store-contract.ts is its executable description, which every store passes; record.ts has the rules that all share.
  *
  * A session in a store has one owner at a time. Attaching raises its fence, a number, by compare and set; every
- * later write carries the fence, and a process that lost the session finds out at its next write (DESIGN.md, rule 4).
+ * later write carries the fence, and a process that lost the session finds out at its next write (docs/design.md, rule 4).
  *
  * Methods may answer at once or with a promise; a `commit` counts when it has answered. Errors are NyotaErrors:
  * `NYOTA_TAKEN_OVER` for a fence that is not the current one, `NYOTA_STORE_FAILED` for everything else.
  */
 import type { ErrorCode } from '../errors.js';
-import type { CoreBatch, CoreImage } from '../link/persisted.js';
+import type { Awaitable, CoreImage, SessionBatch } from '../link/persisted.js';
 
 export type {
-  CoreBatch,
+  Awaitable,
   CoreImage,
   InboundState,
   Range,
+  SessionBatch,
   StoredEntry,
   StoredFrame,
 } from '../link/persisted.js';
-
-export type Awaitable<T> = T | PromiseLike<T>;
 
 /** What does not change while a session lives. */
 export interface SessionRecord {
@@ -31,19 +30,6 @@ export interface SessionRecord {
   readonly identity: Buffer;
   /** How long it waits for its client, in ms. */
   readonly resumeWindowMs: number;
-}
-
-/** One atomic step. What is not there stays as it is. */
-export interface SessionBatch extends CoreBatch {
-  /** The client is gone since then; null: it is there. */
-  readonly detachedAt?: number | null;
-  /** A client's: whether the server has welcomed the session. */
-  readonly established?: boolean;
-  /**
-   * A client's: its session is over, and another begins under this credential. What was kept of the old one is forgotten but for
-   * the fence and the attempt, before the rest of this step takes effect.
-   */
-  readonly credential?: Buffer;
 }
 
 /** All that is known of a session. */
@@ -70,9 +56,6 @@ export interface Tombstone {
    */
   readonly exact?: boolean;
 }
-
-/** How long a tombstone is kept, in ms: 24 hours. */
-export const TOMBSTONE_MS = 24 * 60 * 60 * 1000;
 
 export interface SessionStore {
   /**
@@ -105,7 +88,7 @@ export interface SessionStore {
    * changed then. Behind a step that failed no later one with that fence takes effect: it was made on top of it.
    */
   commit(id: string, fence: number, batch: SessionBatch): Awaitable<void>;
-  /** The session is over: forgets it and keeps the tombstone for `TOMBSTONE_MS`. With an old fence it does nothing, also where the session is over by now. */
+  /** The session is over: forgets it and keeps the tombstone for 24 hours. With an old fence it does nothing, also where the session is over by now. */
   end(id: string, fence: number, tombstone: Tombstone, now: number): Awaitable<void>;
   /** What is known of a session that is over; undefined where nothing is. */
   tombstone(id: string, now: number): Awaitable<Tombstone | undefined>;

@@ -15,7 +15,7 @@ export {
   type FaultProxyOptions,
   type FaultProxyTotals,
 } from './fault-proxy.js';
-export type { MemoryConnection, MemoryFaults } from './memory-connection.js';
+export type { MemoryConnection, MemoryFaults, MemorySocket } from './memory-connection.js';
 export {
   createLink,
   createMemoryNetwork,
@@ -24,7 +24,6 @@ export {
   type MemoryNetworkOptions,
 } from './memory-network.js';
 export type { MemoryServer, MemoryServerOptions } from './memory-server.js';
-export type { MemorySocket } from './memory-socket.js';
 export {
   MockExoCom,
   type MockExoComOptions,
@@ -35,7 +34,6 @@ export {
 export { seededRandom } from './seeded-random.js';
 export {
   type SessionStoreCase,
-  type SessionStorePlace,
   sessionStoreContract,
 } from './session-store-contract.js';
 export {
@@ -46,3 +44,4 @@ export {
   type SimulationFaultOptions,
   type SimulationOptions,
 } from './simulation.js';
+export type { SessionStorePlace } from './store-case.js';

@@ -7,9 +7,8 @@ import type { NetConnectOpts } from 'node:net';
 import { addAbortSignal } from 'node:stream';
 import { checkCount } from './check.js';
 import { type Direction, type OneWay, waysOf } from './direction.js';
-import { joinSockets, type MemoryConnection, type MemoryFaults } from './memory-connection.js';
+import { joinSockets, type MemoryConnection, type MemoryFaults, MemorySocket } from './memory-connection.js';
 import { type MemoryPorts, MemoryServer, type MemoryServerOptions } from './memory-server.js';
-import { MemorySocket } from './memory-socket.js';
 import { soon } from './real-timers.js';
 import { systemError } from './system-error.js';
 

@@ -1,14 +1,14 @@
 /**
  * The listening side of a memory network: an emitter that behaves, and is typed, like a net.Server.
- * May import node:net (types), node:events, memory-listen, memory-socket and system-error.
+ * May import node:net (types), node:events, memory-listen, memory-connection and system-error.
  *
  *      idle ──listen()──▶ listening ──close()──▶ closing ──last connection gone──▶ idle
  */
 
 import { EventEmitter } from 'node:events';
 import type { AddressInfo, ListenOptions, Server } from 'node:net';
+import type { MemorySocket } from './memory-connection.js';
 import { readListenArguments } from './memory-listen.js';
-import type { MemorySocket } from './memory-socket.js';
 import { nextTick } from './real-timers.js';
 import { systemError } from './system-error.js';
 

@@ -2,18 +2,9 @@
  * What every durable SessionStore does, as a list of cases for any test runner: the interface's promises, executable. nyota's own
  * stores pass it; so does a store of yours before it is trusted with sessions. May import the cases and the package's entry.
  */
-import type { SessionStore } from '../index.js';
-import { StoreBench } from './store-bench.js';
+import { CaseStores, type SessionStorePlace } from './store-case.js';
 import { lifeCases } from './store-cases-life.js';
 import { stepCases } from './store-cases-steps.js';
-
-/** Where the sessions of one case are kept. */
-export interface SessionStorePlace {
-  /** A store on it, as one more process would open it. Called more than once; each is closed in the end. */
-  open(): SessionStore;
-  /** Takes it away. */
-  remove?(): PromiseLike<void> | void;
-}
 
 export interface SessionStoreCase {
   readonly name: string;
@@ -29,11 +20,11 @@ export function sessionStoreContract(makePlace: () => SessionStorePlace): readon
   return [...lifeCases, ...stepCases].map(([name, run]) => ({
     name,
     run: async () => {
-      const bench = new StoreBench(makePlace());
+      const stores = new CaseStores(makePlace());
       try {
-        await run(bench);
+        await run(stores);
       } finally {
-        await bench.clear();
+        await stores.clear();
       }
     },
   }));

@@ -18,6 +18,7 @@ export const SEQ_BYTES = 6;
 /** Where the payload of a sequenced frame without an ack begins. */
 export const SEQUENCED_HEADER_BYTES = HEADER_BYTES + SEQ_BYTES;
 
+/** The link's own frames. Those of a feature are in its folder: 0x10 to 0x14 and 0x20 to 0x22 are taken so far (docs/protocol.md). */
 export const FrameType = {
   OPEN: 0x01,
   WELCOME: 0x02,
@@ -27,19 +28,8 @@ export const FrameType = {
   PING: 0x06,
   PONG: 0x07,
   ACK: 0x08,
-  EVENT: 0x10,
-  REQUEST: 0x11,
-  REPLY: 0x12,
-  CANCEL: 0x13,
-  VOLATILE: 0x14,
   /** A sequenced frame whose content was withdrawn before it was ever sent: it holds the number only. */
   SKIP: 0x15,
-  /** Client to server: a write to the shared store. */
-  KV_OP: 0x20,
-  /** Server to client: an entry changed. */
-  KV_DELTA: 0x21,
-  /** Server to client: what became of the client's writes. */
-  KV_RESULT: 0x22,
 } as const;
 
 export type FrameType = (typeof FrameType)[keyof typeof FrameType];
@@ -59,6 +49,10 @@ export const Flag = {
 export const MIN_FRAME_BYTES = 1024;
 export const MIN_DEPTH = 4;
 export const MIN_VALUES = 64;
+/** What one payload may be unless an option says otherwise, and the deepest that an option may allow. */
+export const DEFAULT_DEPTH = 64;
+export const DEFAULT_VALUES = 65_536;
+export const MAX_DEPTH = 512;
 /** Largest `maxFrameBytes` that may be agreed on. */
 export const MAX_FRAME_BYTES_LIMIT = 16 * 1024 * 1024;
 /** What a frame before WELCOME may be at most: OPEN carries credentials, nothing large. */
@@ -99,5 +93,3 @@ export const MAX_U48 = 0xffff_ffff_ffff;
 export const MAX_U32 = 0xffff_ffff;
 /** Length of the secret in OPEN. */
 export const SECRET_BYTES = 32;
-/** A key of the shared store has 1 to 256 bytes of UTF-8. */
-export const MAX_KEY_BYTES = 256;

@@ -2,14 +2,7 @@
  * Frames to bytes: `u32 length | u8 type | u8 flags | [seq] [ack] | body`.
  * Pure. Callers have checked sizes and numbers; nothing here looks into a body.
  */
-import {
-  Flag,
-  type FrameType,
-  HEADER_BYTES,
-  LENGTH_BYTES,
-  SEQ_BYTES,
-  SEQUENCED_HEADER_BYTES,
-} from './constants.js';
+import { Flag, HEADER_BYTES, LENGTH_BYTES, SEQ_BYTES, SEQUENCED_HEADER_BYTES } from './constants.js';
 
 export interface FrameFields {
   /** Flags besides SEQ and ACK, which follow from the two below. */
@@ -23,7 +16,7 @@ export interface FrameFields {
 const TWO_POW_32 = 0x1_0000_0000;
 
 /** One whole frame in memory of its own (not of a shared pool), so that it can be kept for long. */
-export function encodeFrame(type: FrameType, options: FrameFields = {}, payload?: Uint8Array): Buffer {
+export function encodeFrame(type: number, options: FrameFields = {}, payload?: Uint8Array): Buffer {
   const { seq, ack } = options;
   let flags = options.flags ?? 0;
   let total = HEADER_BYTES + (payload?.length ?? 0);

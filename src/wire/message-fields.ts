@@ -6,7 +6,7 @@
 import { encodePrepared } from '../codec/packer.js';
 import { encodePlain } from '../codec/plain-encoder.js';
 import { type ErrorCode, isErrorCode, NyotaError, printable } from '../errors.js';
-import { MAX_KEY_BYTES, MAX_U32, MAX_U48, MIN_DEPTH, MIN_FRAME_BYTES, MIN_VALUES } from './constants.js';
+import { MAX_U32, MAX_U48, MIN_DEPTH, MIN_FRAME_BYTES, MIN_VALUES } from './constants.js';
 
 /** What one side announces in the handshake, and holds the other to. */
 export interface WireLimits {
@@ -97,17 +97,6 @@ export function bin(value: unknown, message: string, field: string): Buffer {
 
 export function optionalBin(value: unknown, message: string, field: string): Buffer | undefined {
   return value === null ? undefined : bin(value, message, field);
-}
-
-/** A key of the shared store: 1 to 256 bytes. */
-export function storeKey(value: unknown, message: string): string {
-  const fits =
-    typeof value === 'string' &&
-    value.length > 0 &&
-    value.length <= MAX_KEY_BYTES &&
-    Buffer.byteLength(value) <= MAX_KEY_BYTES;
-  if (!fits) wrongField(message, 'key', `a string of 1 to ${MAX_KEY_BYTES} bytes`);
-  return value;
 }
 
 /** A code of ours; `unknown` for one of a later version, or of nobody's. */

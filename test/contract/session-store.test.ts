@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, it } from 'vitest';
 import { lmdbStore } from '../../src/stores/lmdb/index.js';
 import { MemoryStore } from '../../src/stores/memory.js';
-import { type SessionStorePlace, sessionStoreContract } from '../../src/testing/session-store-contract.js';
+import { type SessionStorePlace, sessionStoreContract } from '../../src/testing/index.js';
 
 function inMemory(): SessionStorePlace {
   const store = new MemoryStore({ durable: true });

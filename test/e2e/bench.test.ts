@@ -1,7 +1,7 @@
 /** `nyota bench` as it is built and called, against real servers. Nothing here depends on how fast they are. */
 import { afterEach, describe, expect, it } from 'vitest';
 import { createServer, type ServerOptions, type Session } from '../../src/index.js';
-import { CliProcess, nyota } from '../support/cli-process.js';
+import { CliProcess, nyota, nyotaHere } from '../support/cli-process.js';
 
 const cleanUps: (() => unknown)[] = [];
 afterEach(async () => {
@@ -126,7 +126,7 @@ describe('nyota bench', () => {
 });
 
 describe('a wrong call of nyota bench exits 2 with one line', () => {
-  it.concurrent.each([
+  it.each([
     ['no address', [], /missing required argument 'address'/],
     ['no rate', ['1', '--rate', '0'], /--rate <n>.*'0' is invalid/],
     ['a duration that is no number', ['1', '--duration', 'long'], /'long' is invalid.*seconds/],
@@ -136,7 +136,7 @@ describe('a wrong call of nyota bench exits 2 with one line', () => {
     ['an unknown option', ['1', '--conections', '2'], /unknown option '--conections'/],
     ['a bad address', ['nowhere'], /ADDRESS takes a port/],
   ])('%s', async (_what, args, says) => {
-    const { code, stdout, stderr } = await nyota(['bench', ...args]);
+    const { code, stdout, stderr } = await nyotaHere(['bench', ...args]);
     expect([code, stdout]).toEqual([2, '']);
     expect(stderr).toMatch(/^nyota: [^\n]+\n$/);
     expect(stderr).toMatch(says);

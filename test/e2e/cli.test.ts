@@ -13,7 +13,7 @@ import {
 } from '../../src/index.js';
 import { createFaultProxy } from '../../src/testing/index.js';
 import { makeCertificates } from '../support/api-certificates.js';
-import { CliProcess, type CliResult, nyota } from '../support/cli-process.js';
+import { CliProcess, type CliResult, nyota, nyotaHere } from '../support/cli-process.js';
 
 const cleanUps: (() => unknown)[] = [];
 afterEach(async () => {
@@ -68,7 +68,7 @@ function expectOneLine({ stdout, stderr }: CliResult): void {
 }
 
 describe('a wrong call exits 2 with one line that says what is wrong', () => {
-  it.concurrent.each([
+  it.each([
     ['no command', [], /a command is missing/],
     ['an unknown command', ['frobnicate'], /unknown command 'frobnicate'/],
     ['a misspelt command', ['serv', '1'], /unknown command 'serv' \(Did you mean serve\?\)/],
@@ -90,7 +90,7 @@ describe('a wrong call exits 2 with one line that says what is wrong', () => {
     ['a count of nothing', ['demo', '--events', '0'], /'0' is invalid.* count from 1/],
     ['a line break in what is wrong', ['a\nb\u001b[31m'], /unknown command 'a b\\u001b\[31m'/],
   ])('%s', async (_what, args, says) => {
-    const result = await nyota(args);
+    const result = await nyotaHere(args);
     expect(result.code, result.stderr).toBe(2);
     expectOneLine(result);
     expect(result.stderr).toMatch(says);
@@ -98,7 +98,7 @@ describe('a wrong call exits 2 with one line that says what is wrong', () => {
 });
 
 describe('help and version', () => {
-  it.concurrent.each([
+  it.each([
     [['--help'], /Usage: nyota/],
     [['help'], /Usage: nyota/],
     [['demo', '--help'], /--events/],
@@ -108,7 +108,7 @@ describe('help and version', () => {
     [['request', '--help'], /--timeout/],
     [['help', 'send'], /Usage: nyota send/],
   ])('nyota %j', async (args, says) => {
-    const { code, stdout, stderr } = await nyota(args);
+    const { code, stdout, stderr } = await nyotaHere(args);
     expect([code, stderr]).toEqual([0, '']);
     expect(stdout).toMatch(says);
   });

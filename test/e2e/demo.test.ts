@@ -1,4 +1,7 @@
-/** `nyota demo`, in small, with the server killed on the way: what it says when all is well, and that it fails when something is not. */
+/**
+ * `nyota demo`, in small, with the server killed on the way: what it says when all is well, and that it fails when something is
+ * not. In the short form it runs well twice, and fails in each of three ways: by a fault, by a death, by a signal.
+ */
 
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -7,6 +10,7 @@ import { pathToFileURL } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import type { DemoResult } from '../../src/cli/demo-result.js';
 import { CliProcess, MAIN_FILE, nyota } from '../support/cli-process.js';
+import { itLong, rows } from '../support/length.js';
 
 const SMALL = ['--events', '300', '--cuts', '4', '--seed', '7'];
 
@@ -89,7 +93,7 @@ describe('the demo', () => {
     expect(`${stdout}${stderr}`).not.toMatch(/[^\P{Cc}\n]/u);
   });
 
-  it('says when it kills the server, and keeps nothing in the temporary folder', async () => {
+  itLong('says when it kills the server, and keeps nothing in the temporary folder', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'nyota-test-'));
     try {
       const { code, stdout, stderr } = await nyota(['demo', ...SMALL], { env: { TMPDIR: folder } });
@@ -106,14 +110,17 @@ describe('the demo', () => {
     }
   });
 
-  it('comes to its end where starting a process takes longer than all its traffic was planned to', async () => {
-    const env = slowStart(1_000);
-    const { code, stdout, stderr } = await nyota(['demo', ...SMALL, '--json'], env);
-    expect(code, stderr).toBe(0);
-    expect(JSON.parse(stdout)).toMatchObject({ ok: true, kills: { planned: 2, made: 2 } });
-  });
+  itLong(
+    'comes to its end where starting a process takes longer than all its traffic was planned to',
+    async () => {
+      const env = slowStart(1_000);
+      const { code, stdout, stderr } = await nyota(['demo', ...SMALL, '--json'], env);
+      expect(code, stderr).toBe(0);
+      expect(JSON.parse(stdout)).toMatchObject({ ok: true, kills: { planned: 2, made: 2 } });
+    },
+  );
 
-  it('runs in memory and without kills where lmdb is not installed, and says so', async () => {
+  itLong('runs in memory and without kills where lmdb is not installed, and says so', async () => {
     const hooks = `export const resolve = (name, context, next) => {
       if (name === 'lmdb') throw Object.assign(new Error('not found'), { code: 'ERR_MODULE_NOT_FOUND' });
       return next(name, context);
@@ -131,7 +138,7 @@ describe('the demo', () => {
     }
   });
 
-  it('runs without cuts too', async () => {
+  itLong('runs without cuts too', async () => {
     const { code, stdout, stderr } = await nyota(['demo', '--events', '1', '--cuts', '0', '--json']);
     expect(code, stderr).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({ ok: true, cuts: { planned: 0, made: 0 } });
@@ -159,34 +166,34 @@ function brokenDispatch(call: string): { env: Record<string, string> } {
     };`);
 }
 
-describe('the demo exits 1 and says so', () => {
-  it.each([
-    ['loses an event', brokenDispatch('if (n !== 7) fn(n);'), 'client A to server: 1 lost'],
-    ['repeats an event', brokenDispatch('fn(n); if (n === 7) fn(n);'), 'client A to server: 1 handled again'],
-    [
-      'swaps two events',
-      brokenDispatch('if (n !== 7) fn(n); if (n === 8) fn(7);'),
-      'client A to server: 1 out of order',
-    ],
-    [
-      'runs a handler twice',
-      broken(`
+/** What goes wrong, how, and what the demo says of it. */
+const FAULTS: readonly (readonly [string, { env: Record<string, string> }, string])[] = [
+  ['loses an event', brokenDispatch('if (n !== 7) fn(n);'), 'client A to server: 1 lost'],
+  ['repeats an event', brokenDispatch('fn(n); if (n === 7) fn(n);'), 'client A to server: 1 handled again'],
+  [
+    'swaps two events',
+    brokenDispatch('if (n !== 7) fn(n); if (n === 8) fn(7);'),
+    'client A to server: 1 out of order',
+  ],
+  [
+    'runs a handler twice',
+    broken(`
         const { handle } = Peer.prototype;
         Peer.prototype.handle = function (event, fn) {
           return handle.call(this, event, (n, context) => { if (n === 2) fn(n, context); return fn(n, context); });
         };`),
-      '5 requests handled 6 times',
-    ],
-    [
-      'shows different stores to the two sides',
-      broken(`
+    '5 requests handled 6 times',
+  ],
+  [
+    'shows different stores to the two sides',
+    broken(`
         const { get } = Peer.prototype;
         Peer.prototype.get = function () { return { ...get.call(this), who: process.pid }; };`),
-      'store A: its two sides differ',
-    ],
-    [
-      'does not flag what it delivers again after a kill',
-      broken(`
+    'store A: its two sides differ',
+  ],
+  [
+    'does not flag what it delivers again after a kill',
+    broken(`
         const { on } = Peer.prototype;
         let handled = 0;
         Peer.prototype.on = function (event, fn) {
@@ -194,9 +201,12 @@ describe('the demo exits 1 and says so', () => {
           Object.defineProperty(this, 'delivery', { value: undefined });
           return on.call(this, event, async (n) => { fn(n); await new Promise((resolve) => setTimeout(resolve, 300)); });
         };`),
-      'handled again',
-    ],
-  ])('where nyota %s', async (_what, options, problem) => {
+    'handled again',
+  ],
+];
+
+describe('the demo exits 1 and says so', () => {
+  it.each(rows(FAULTS, 1))('where nyota %s', async (_what, options, problem) => {
     const args = [
       'demo',
       '--events',
@@ -215,10 +225,15 @@ describe('the demo exits 1 and says so', () => {
     expect((JSON.parse(stdout) as DemoResult).ok).toBe(false);
   });
 
-  it.each([
-    ['the server', 0, 'server'],
-    ['a client', 2, 'client B'],
-  ])('where %s dies, and leaves no process behind', async (_what, index, name) => {
+  it.each(
+    rows(
+      [
+        ['the server', 0, 'server'],
+        ['a client', 2, 'client B'],
+      ] as const,
+      1,
+    ),
+  )('where %s dies, and leaves no process behind', async (_what, index, name) => {
     const demo = new CliProcess(['demo']);
     const pids = await workersOf(demo);
     process.kill(pids[index] ?? Number.NaN, 'SIGKILL');

@@ -1,6 +1,7 @@
 /**
  * A real link that goes down between a client and a server for longer than the heartbeat: no packet passes, nobody is told,
  * and the sockets stay open. Skipped, with the reason, where the machine allows no network namespaces.
+ * Of the long form (NYOTA_TEST_LONG=1).
  */
 import { expect, it } from 'vitest';
 import { seededRandom } from '../../src/testing/index.js';

@@ -1,6 +1,7 @@
 /**
  * A server process that is stopped (SIGSTOP) for longer than the heartbeat, and goes on (SIGCONT) after another process on the
  * same LMDB folder has taken its session over. It has missed all of that, and must find out before it does any harm.
+ * Of the long form (NYOTA_TEST_LONG=1).
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect, it } from 'vitest';

@@ -8,12 +8,12 @@ import { decodePayload, encodePayload } from '../../src/codec/payload.js';
 import { readPayload } from '../../src/codec/payload-reader.js';
 import { scanPayload } from '../../src/codec/scan.js';
 import { NyotaError } from '../../src/errors.js';
-import { parseStoreFrame } from '../../src/features/store/store-frames.js';
-import { FrameType } from '../../src/wire/constants.js';
+import { parseStoreFrame } from '../../src/features/store/frames.js';
 import { FrameDecoder } from '../../src/wire/frame-decoder.js';
-import * as messages from '../../src/wire/messages.js';
 import { parsePreamble } from '../../src/wire/preamble.js';
 import type { Random } from '../simulation/random.js';
+import { FrameType } from '../support/frame-type.js';
+import * as messages from '../support/messages.js';
 import { LIMITS } from './inputs.js';
 
 const MAX_FRAME_BYTES = 64 * 1024;
@@ -107,7 +107,7 @@ function framesOf(pieces: readonly Buffer[]): { frames: unknown[]; code: string 
 }
 
 /** The NyotaError that it throws; undefined for none. Anything else that is thrown goes on. */
-export function refusalOf(fn: () => unknown): NyotaError | undefined {
+function refusalOf(fn: () => unknown): NyotaError | undefined {
   try {
     fn();
     return undefined;

@@ -1,11 +1,12 @@
 /** What fuzzing starts from: the kept corpus, the wire vectors, and conversations that are as they should be. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { encodePayload } from '../../src/codec/payload.js';
-import { Flag, FrameType } from '../../src/wire/constants.js';
+import { Flag } from '../../src/wire/constants.js';
 import { encodeFrame } from '../../src/wire/frame-encoder.js';
 import { encodeFields } from '../../src/wire/message-fields.js';
-import { encodeKvOp, encodeOpen, encodePing, encodePong } from '../../src/wire/messages.js';
 import type { Random } from '../simulation/random.js';
+import { FrameType } from '../support/frame-type.js';
+import { encodeKvOp, encodeOpen, encodePing, encodePong } from '../support/messages.js';
 
 export const LIMITS = { maxDepth: 16, maxValues: 2_000 };
 

@@ -1,5 +1,5 @@
 /**
- * COMPAT.md, "Uhura (004)": one test for each row, named after it, and the program of its own documentation. What is only
+ * docs/migrating-from-uhura.md: one test for each thing that Uhura could, named after it, and the program of its documentation. What is only
  * touched here is tested in full in the files of api/ and sockets/.
  */
 import net from 'node:net';

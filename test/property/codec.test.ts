@@ -13,8 +13,9 @@ import {
 import { encodePlainInto } from '../../src/codec/plain-encoder.js';
 import { scanPayload } from '../../src/codec/scan.js';
 import { NyotaError } from '../../src/errors.js';
-import * as messages from '../../src/wire/messages.js';
 import { parsePreamble } from '../../src/wire/preamble.js';
+import { runs } from '../support/length.js';
+import * as messages from '../support/messages.js';
 
 const LIMITS = { maxDepth: 64, maxValues: 65_536 };
 
@@ -216,7 +217,7 @@ describe('every value that can travel', () => {
           }
         },
       ),
-      { numRuns: 1000 },
+      runs(1000),
     );
   });
 
@@ -288,7 +289,7 @@ describe('whatever comes over the wire', () => {
         expect(values).toBeLessThanOrEqual(within.maxValues);
         expect(({} as Record<string, unknown>).polluted).toBeUndefined();
       }),
-      { numRuns: 1000 },
+      runs(1000),
     );
   });
 
@@ -302,7 +303,7 @@ describe('whatever comes over the wire', () => {
           expect(passes(() => decodePayload(body, 0, body.length, within))).toBe(passed);
         },
       ),
-      { numRuns: 2000 },
+      runs(2000),
     );
   });
 
@@ -316,7 +317,7 @@ describe('whatever comes over the wire', () => {
         // A second time, because a -0 from the wire goes on as 0.
         assert.deepEqual(encode(back), again);
       }),
-      { numRuns: 500 },
+      runs(500),
     );
   });
 
@@ -330,7 +331,7 @@ describe('whatever comes over the wire', () => {
           same(decodePayload(chunk, 0, body.length, LIMITS), decodePayload(body, 0, body.length, LIMITS));
         }
       }),
-      { numRuns: 500 },
+      runs(500),
     );
   });
 

@@ -6,8 +6,9 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { encodePrepared } from '../../src/codec/payload.js';
 import { Outbox } from '../../src/link/outbox.js';
-import { FrameType } from '../../src/wire/constants.js';
 import { encodeFrame } from '../../src/wire/frame-encoder.js';
+import { FrameType } from '../support/frame-type.js';
+import { runs } from '../support/length.js';
 
 type Step =
   | { do: 'append'; bytes: number }
@@ -217,7 +218,7 @@ describe('the outbox', () => {
         run.apply({ do: 'acknowledge', share: 1 });
         expect(run.outbox.frames).toBe(0);
       }),
-      { numRuns: 150 },
+      runs(150),
     );
   }, 30_000);
 
@@ -231,7 +232,7 @@ describe('the outbox', () => {
         const run = new Run();
         for (const drawn of steps) run.apply(drawn);
       }),
-      { numRuns: 150 },
+      runs(150),
     );
   }, 30_000);
 });

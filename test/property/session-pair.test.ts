@@ -1,5 +1,5 @@
 /**
- * The guarantee of DESIGN.md, section 3, on the state machine alone: whatever is sent, asked, written, paused and cut,
+ * The guarantees of docs/design.md, G1 to G4 and G6, on the state machine alone: whatever is sent, asked, written, paused and cut,
  * in any order, at the end each event was dispatched once and in order, each acknowledgement was told once, each
  * request is settled, the stores are equal, and nothing is left behind.
  */

@@ -8,7 +8,8 @@ import { describe, expect, test } from 'vitest';
 import { NyotaError } from '../../src/errors.js';
 import { type Conflict, type OpResult, Replica } from '../../src/features/store/replica.js';
 import { Sequencer } from '../../src/features/store/sequencer.js';
-import type { Change, StoreEntry, StoreLimits, WriteOp } from '../../src/features/store/types.js';
+import type { Change, StoreEntry, StoreLimits, WriteOp } from '../../src/features/store/writes.js';
+import { runs } from '../support/length.js';
 import { KEYS, type Step, step, type Write } from '../unit/features/store/store-steps.js';
 
 // Tight at the server, so that it refuses; wide at the client, so that it lets everything through.
@@ -328,7 +329,7 @@ describe.each([
         world.checkAtRest();
         expect(idle).toBe(1);
       }),
-      { numRuns: 150 },
+      runs(150),
     );
   });
 
@@ -355,7 +356,7 @@ describe.each([
         if (ops.length > 0) world.client.result(ops.length, server.revision);
         expect(contentOf(world.client)).toEqual(contentOf(server));
       }),
-      { numRuns: 80 },
+      runs(80),
     );
   });
 });

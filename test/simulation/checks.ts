@@ -1,5 +1,5 @@
 /**
- * The invariants that are looked at from outside (DESIGN.md, section 6): after every event, at rest, and at the end. Those
+ * The invariants that are looked at from outside (docs/design.md, rule 100): after every event, at rest, and at the end. Those
  * of single messages are in books.ts.
  */
 import type { Server } from '../../src/server/server.js';
@@ -54,9 +54,9 @@ function checkTimers(context: Context, process: SimServerNode['process']): void 
 
 function checkLimits(context: Context, { peer, host }: SimPeer): void {
   const core = coreOf(peer);
-  if (core.state.is === 'ended') return;
-  const { outbox } = core.sender;
-  const { maxOutboxBytes, maxOutboxFrames } = core.limits;
+  if (core.link.state.is === 'ended') return;
+  const { outbox } = core.link;
+  const { maxOutboxBytes, maxOutboxFrames } = core.link.limits;
   // Replies and what went along from a session before may go over, by half at most before the connection is ended.
   if (outbox.bytes > maxOutboxBytes * 2.5 + 8_192 || outbox.frames > maxOutboxFrames * 2.5 + 80)
     context.fail('limits', `${host.name}: the outbox holds ${outbox.frames} frames, ${outbox.bytes} bytes`);
@@ -64,7 +64,7 @@ function checkLimits(context: Context, { peer, host }: SimPeer): void {
   if (inSocket > MAX_SOCKET_BYTES)
     context.fail('limits', `${host.name}: ${inSocket} bytes wait in the socket`);
   const socket = peer.socket as unknown as SimSocket | undefined;
-  if (!core.dispatcher.reading && socket?.open === true && !socket.paused)
+  if (!core.link.reading && socket?.open === true && !socket.paused)
     context.fail('limits', `${host.name}: reads on, though it holds more than it should`);
 }
 
@@ -95,11 +95,11 @@ export function unrest(
 function unrestOf({ peer, host, wantsDrain }: SimPeer): string | undefined {
   const core = coreOf(peer);
   if (!peer.connected) return `${host.name} is not connected`;
-  if (core.sender.outbox.frames > 0)
-    return `${host.name} has ${core.sender.outbox.frames} frames that nobody acknowledged`;
-  if (!core.dispatcher.idle) return `${host.name} has messages that are not handled`;
-  if (core.sender.requests.size > 0) return `${host.name} waits for replies`;
-  if (core.store.firstPendingSeq !== undefined) return `${host.name} has store writes that nobody decided`;
+  if (core.link.outbox.frames > 0)
+    return `${host.name} has ${core.link.outbox.frames} frames that nobody acknowledged`;
+  if (!core.link.idle) return `${host.name} has messages that are not handled`;
+  if (core.requests.pending > 0) return `${host.name} waits for replies`;
+  if (core.store.firstKeptSeq !== undefined) return `${host.name} has store writes that nobody decided`;
   if (wantsDrain) return `${host.name} was never told to drain`;
   return undefined;
 }

@@ -2,7 +2,7 @@
 import type { LimitOptions } from '../../src/options.js';
 import type { World } from './plan.js';
 
-export const DRAIN_TIMEOUT_MS = 3_000;
+const DRAIN_TIMEOUT_MS = 3_000;
 
 export function limitsOf(world: World): LimitOptions {
   return {

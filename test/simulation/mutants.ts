@@ -4,22 +4,22 @@
  */
 
 import { ClientIdentity } from '../../src/client/identity.js';
-import { ReplicaEndpoint } from '../../src/features/store/replica-endpoint.js';
-import { SequencerEndpoint } from '../../src/features/store/sequencer-endpoint.js';
-import { Deliveries } from '../../src/link/deliveries.js';
-import { Dispatcher } from '../../src/link/dispatcher.js';
-import { Heartbeat } from '../../src/link/heartbeat.js';
+import { ClientStore } from '../../src/features/store/client-store.js';
+import { ServerStore } from '../../src/features/store/server-store.js';
+import { Heartbeat } from '../../src/link/attachment.js';
+import type { Carry, FrameView } from '../../src/link/feature.js';
 import { Inbox } from '../../src/link/inbox.js';
 import { Journal } from '../../src/link/journal.js';
+import { Link } from '../../src/link/link.js';
 import { Outbox } from '../../src/link/outbox.js';
-import { Sender } from '../../src/link/sender.js';
-import { SessionCore } from '../../src/link/session-core.js';
+import { Tracker } from '../../src/link/tracker.js';
 import { Connection } from '../../src/net/connection.js';
 import { Pump } from '../../src/peer/pump.js';
 import { HeldSession } from '../../src/server/held-session.js';
 import { MemoryStore } from '../../src/stores/memory.js';
 import type { SessionBatch } from '../../src/stores/session-store.js';
-import { FrameType, LENGTH_BYTES } from '../../src/wire/constants.js';
+import { LENGTH_BYTES } from '../../src/wire/constants.js';
+import { FrameType } from '../support/frame-type.js';
 import type { World } from './plan.js';
 import { SimProcess } from './sim-process.js';
 
@@ -71,23 +71,20 @@ function getter(
 const call = (fn: Method, self: unknown, ...args: unknown[]): unknown =>
   fn.apply(self as never, args as never[]);
 
-interface Frame {
-  readonly seq: number;
-  readonly type: number;
-}
-
 const receiving: readonly Mutant[] = [
-  method('dedupe off', Dispatcher, 'receive', (before) => {
-    return function (this: Dispatcher, frame: Frame, now: number) {
-      if (frame.seq <= this.inbox.received && frame.type === FrameType.EVENT)
-        this.receiveVolatile(frame as never);
-      return call(before, this, frame, now);
+  method('dedupe off', Link, 'receiveSequenced', (before) => {
+    return function (this: Link, frame: FrameView) {
+      if (frame.seq <= this.inbox.received && frame.type === FrameType.EVENT) {
+        const { source, start, end, flags } = frame;
+        this.receiveUnsequenced({ type: FrameType.VOLATILE, flags, seq: 0, ack: -1, source, start, end });
+      }
+      return call(before, this, frame);
     };
   }),
-  method('gap check off', Dispatcher, 'receive', (before) => {
-    return function (this: Dispatcher, frame: Frame, now: number) {
-      if (frame.seq > this.inbox.received + 1) this.inbox.accept(frame.seq - 1, 0, false, now);
-      return call(before, this, frame, now);
+  method('gap check off', Link, 'receiveSequenced', (before) => {
+    return function (this: Link, frame: FrameView) {
+      if (frame.seq > this.inbox.received + 1) this.inbox.accept(frame.seq - 1, 0, false, 0);
+      return call(before, this, frame);
     };
   }),
   getter('ack before it is settled', Inbox, 'settled', function (this: Inbox) {
@@ -96,7 +93,7 @@ const receiving: readonly Mutant[] = [
   getter('ack before it is stored', Inbox, 'ackable', function (this: Inbox) {
     return this.settled;
   }),
-  method('the flag of redelivery is missing', Dispatcher, 'expectRedelivery', () => () => {}),
+  method('the flag of redelivery is missing', Link, 'expectRedelivery', () => () => {}),
   method('settled out of order is forgotten', Inbox, 'wasSettled', () => () => false),
   method('a snapshot claims what still runs', Inbox, 'snapshot', (before) => {
     return function (this: Inbox) {
@@ -104,10 +101,10 @@ const receiving: readonly Mutant[] = [
       return { settled: this.received, beyond: [] };
     };
   }),
-  method('pause is ignored', Dispatcher, 'pause', () => () => {}),
+  method('pause is ignored', Link, 'pause', () => () => {}),
   method('no back-pressure', Pump, 'setReading', () => () => {}),
   getter('received told too high', HeldSession, 'received', function (this: HeldSession) {
-    return this.core.dispatcher.inbox.received + 1;
+    return this.core.link.inbox.received + 1;
   }),
 ];
 
@@ -138,8 +135,8 @@ const sending: readonly Mutant[] = [
     };
   }),
   method('drain is never told', Pump, 'drain', () => () => {}),
-  method('an acknowledgement is told twice', Deliveries, 'add', (before) => {
-    return function (this: Deliveries, seq: number, options: { onAck?: (error?: unknown) => void }) {
+  method('an acknowledgement is told twice', Tracker, 'add', (before) => {
+    return function (this: Tracker, seq: number, options: { onAck?: (error?: unknown) => void }) {
       const { onAck } = options;
       const twice = (error?: unknown): void => {
         onAck?.(error);
@@ -156,35 +153,35 @@ const sending: readonly Mutant[] = [
       return call(before, this, type, flags, payload);
     };
   }),
-  method('a new session leaves the queue behind', Sender, 'restart', (before) => {
-    return function (this: Sender, _handled: unknown, error: unknown, first: unknown) {
-      return call(before, this, this.outbox.lastSeq, error, first);
+  method('a new session leaves the queue behind', Link, 'carryOver', (before) => {
+    return function (this: Link, _handled: unknown, error: unknown, keepShared: unknown) {
+      return call(before, this, this.outbox.lastSeq, error, keepShared);
     };
   }),
-  method('a new session sends what was handled', Sender, 'restart', (before) => {
-    return function (this: Sender, _handled: unknown, error: unknown, first: unknown) {
-      return call(before, this, this.outbox.ackedSeq, error, first);
+  method('a new session sends what was handled', Link, 'carryOver', (before) => {
+    return function (this: Link, _handled: unknown, error: unknown, keepShared: unknown) {
+      return call(before, this, this.outbox.ackedSeq, error, keepShared);
     };
   }),
 ];
 
 const sharing: readonly Mutant[] = [
-  method('a store result is lost', SequencerEndpoint, 'flush', (before) => {
+  method('a store result is lost', ServerStore, 'chunkEnd', (before) => {
     let results = 0;
-    return function (this: SequencerEndpoint) {
+    return function (this: ServerStore) {
       if (++results % 3 !== 0) call(before, this);
     };
   }),
-  method('a store change is lost', ReplicaEndpoint, 'receive', (before) => {
+  method('a store change is lost', ClientStore, 'receive', (before) => {
     let deltas = 0;
-    return function (this: ReplicaEndpoint, frame: Frame, seq: number) {
-      if (frame.type === FrameType.KV_DELTA && ++deltas % 4 === 0) return undefined;
-      return call(before, this, frame, seq);
+    return function (this: ClientStore, type: number, body: unknown) {
+      if (type === FrameType.KV_DELTA && ++deltas % 4 === 0) return true;
+      return call(before, this, type, body);
     };
   }),
-  method('the store does not go along', ReplicaEndpoint, 'carry', () => {
-    return function (this: ReplicaEndpoint, error: never) {
-      this.clear(error);
+  method('the store does not go along', ClientStore, 'carry', (before) => {
+    return function (this: ClientStore, carry: Carry) {
+      call(before, this, { ...carry, keepShared: false });
     };
   }),
 ];
@@ -218,8 +215,8 @@ const owning: readonly Mutant[] = [
       };
     },
   },
-  method('a stale close is accepted', SessionCore, 'detach', (before) => {
-    return function (this: SessionCore) {
+  method('a stale close is accepted', Link, 'detach', (before) => {
+    return function (this: Link) {
       return call(before, this, this.state.is === 'attached' ? this.state.generation : 0);
     };
   }),
@@ -286,11 +283,11 @@ const storing: readonly Mutant[] = [
   },
   {
     needs: ({ durable }) => durable,
-    ...getter('what is held counts as dispatched', Dispatcher, 'knowsDispatched', () => true),
+    ...getter('what is held counts as dispatched', Link, 'knowsDispatched', () => true),
   },
   method('the tombstone is lost', MemoryStore, 'tombstone', () => () => undefined),
   method('a step of the old session lets the new one out', Journal, 'restarted', () => () => {}),
-  getter('the last step is not waited for', Pump, 'unsettled', () => false),
+  getter('the last step is not waited for', Journal, 'unsettled', () => false),
 ];
 
 export const MUTANTS: readonly Mutant[] = [...receiving, ...sending, ...sharing, ...owning, ...storing];

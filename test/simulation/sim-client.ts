@@ -5,7 +5,8 @@ import type { ClientOptions } from '../../src/client/options.js';
 import { decodePayload } from '../../src/codec/payload.js';
 import type { NyotaError } from '../../src/errors.js';
 import { sessionId } from '../../src/link/credentials.js';
-import { FrameType, LENGTH_BYTES, SEQUENCED_HEADER_BYTES } from '../../src/wire/constants.js';
+import { LENGTH_BYTES, SEQUENCED_HEADER_BYTES } from '../../src/wire/constants.js';
+import { FrameType } from '../support/frame-type.js';
 import type { Line, Sent } from './books.js';
 import { limitsOf } from './limits.js';
 import type { CrashMode } from './plan.js';
@@ -190,9 +191,9 @@ export class SimClientNode {
   #watchRestarts(): void {
     const context = this.#context;
     const core = coreOf(this.client);
-    const { outbox } = core.sender;
-    const restart = core.restart.bind(core);
-    core.restart = (handled, error: NyotaError, carryStore) => {
+    const { outbox } = core.link;
+    const restart = core.link.restart.bind(core.link);
+    core.link.restart = (handled, error: NyotaError, carryStore) => {
       const { sentSeq } = outbox;
       context.trace.note(this.process.name, 'begins anew', error.message, handled, carryStore);
       outbox.forEach((seq, frame) => {

@@ -1,7 +1,7 @@
 /** What the parts of one simulated run share: time, network, disks, books, the trace, and what was found wrong. */
 import type { Client } from '../../src/client/client.js';
 import { NyotaError } from '../../src/errors.js';
-import type { SessionCore } from '../../src/link/session-core.js';
+import type { SessionCore } from '../../src/features/session-core.js';
 import { pumpOf } from '../../src/peer/peer.js';
 import type { Session } from '../../src/server/session.js';
 import { Books, type Line } from './books.js';

@@ -77,7 +77,7 @@ export class SimPeer {
   }
 
   get live(): boolean {
-    return this.host.process.alive && coreOf(this.peer).state.is !== 'ended';
+    return this.host.process.alive && coreOf(this.peer).link.state.is !== 'ended';
   }
 
   send(step: SendStep): void {
@@ -91,7 +91,7 @@ export class SimPeer {
     const uid = books.nextUid;
     const signal = this.#abortAfter(step.abortMs);
     const peer = this.peer.with({ timeoutMs: step.timeoutMs, ...(signal && { signal }) }) as Client;
-    const { outbox } = coreOf(this.peer).sender;
+    const { outbox } = coreOf(this.peer).link;
     const before = outbox.lastSeq;
     const reply = peer.request('r', uid, step.listening, this.#ownShown(host.side), padding(uid, 0));
     // What is refused at once was never accepted: the outbox tells.
@@ -171,7 +171,7 @@ export class SimPeer {
       this.#refused(error, step.size);
       return;
     }
-    const seq = coreOf(this.peer).sender.outbox.lastSeq;
+    const seq = coreOf(this.peer).link.outbox.lastSeq;
     record = books.accept(host.line(), 'event', host.side, step.size, seq, wantsAck);
     this.#checkRoom();
     host.accepted(record);
@@ -181,8 +181,8 @@ export class SimPeer {
 
   /** A message that was accepted had room. */
   #checkRoom(): void {
-    const { sender, limits } = coreOf(this.peer);
-    const { frames, bytes } = sender.outbox;
+    const { outbox, limits } = coreOf(this.peer).link;
+    const { frames, bytes } = outbox;
     if (frames > limits.maxOutboxFrames || bytes > limits.maxOutboxBytes)
       this.#context.fail(
         'limits',
@@ -333,7 +333,7 @@ export class SimPeer {
     if (record !== undefined && !stale) {
       host.checkStored(record);
       const other: Side = host.side === 'client' ? 'server' : 'client';
-      const hidden = this.renewed && coreOf(this.peer).store.firstPendingSeq !== undefined;
+      const hidden = this.renewed && coreOf(this.peer).store.firstKeptSeq !== undefined;
       if (!hidden && !this.#context.unordered.has(uid) && this.#shown(OWN_KEY[other]) < own)
         this.#context.fail(
           'store order',
@@ -372,7 +372,7 @@ export class SimPeer {
 
   /** As another implementation might: frames that the other side has go out again, in front of those that it has not. */
   #replayMore(): void {
-    const { outbox } = coreOf(this.peer).sender;
+    const { outbox } = coreOf(this.peer).link;
     const random = this.#context.random(0x4e91);
     const proto = Object.getPrototypeOf(outbox) as typeof outbox;
     let again: Buffer[] = [];
@@ -392,6 +392,6 @@ export class SimPeer {
   }
 }
 
-export function padding(uid: number, size: number): string {
+function padding(uid: number, size: number): string {
   return String.fromCharCode(97 + (uid % 26)).repeat(size);
 }

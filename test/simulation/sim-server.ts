@@ -162,7 +162,7 @@ export class SimServerNode {
       if (!process.alive) return;
       context.trace.note(name, 'expired');
       life.told = true;
-      if (coreOf(session).state.is === 'attached')
+      if (coreOf(session).link.state.is === 'attached')
         context.fail('expiry', `${name}: expired while its client was there`);
     });
     session.on('error', ({ code }) => {
@@ -234,7 +234,7 @@ export class SimServerNode {
 
 /** Ended for good, though the disk may not have heard of it yet; not only given away. */
 function isOver(session: Session): boolean {
-  const { state } = coreOf(session);
+  const { state } = coreOf(session).link;
   const reason = state.is === 'ended' ? (state.error.cause as NyotaError).code : undefined;
   return (
     reason !== 'NYOTA_TAKEN_OVER' && reason !== 'NYOTA_SERVER_CLOSING' && reason !== 'NYOTA_STORE_FAILED'

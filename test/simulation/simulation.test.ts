@@ -1,10 +1,11 @@
-/** Some hundred seeds of the simulation in every test run; `npm run simulate` runs any number. */
+/** A hundred seeds of the simulation in every test run, three hundred in a long one; `npm run simulate` runs any number. */
 import { describe, expect, it } from 'vitest';
+import { inLength } from '../support/length.js';
 import { makePlan } from './plan.js';
 import { report, shrink } from './shrink.js';
 import { simulate } from './simulation.js';
 
-const SEEDS = 300;
+const SEEDS = inLength(300, 100);
 
 describe('under simulated disasters', () => {
   it(`keeps its word in ${SEEDS} seeds`, async () => {

@@ -1,19 +1,19 @@
 /**
- * The library as plain JavaScript in a folder of its own, for tests that need another process: what a process does when
- * nothing is left to do can't be seen from within. Built from src, so that dist need not be there or new.
+ * Programs that use the library, each in a process of its own: what a process does when nothing is left to do can't be seen
+ * from within.
  */
-import { type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { pathToFileURL } from 'node:url';
+import { builtPackage } from './package-build.js';
 
 /** How long a process that has said its word is watched before it counts as one that stays, in ms. */
 const STAYS_MS = 300;
 const LIMIT_MS = 8_000;
-const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
-export interface Outcome {
+interface Outcome {
   /** undefined where it had to be killed. */
   readonly code: number | undefined;
   readonly stdout: string;
@@ -32,27 +32,7 @@ export interface Built {
 
 export function build(): Built {
   const folder = mkdtempSync(join(tmpdir(), 'nyota-built-'));
-  const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
-  const options = [
-    '-p',
-    join(ROOT, 'tsconfig.json'),
-    '--outDir',
-    join(folder, 'dist'),
-    '--sourceMap',
-    'false',
-  ];
-  const result: SpawnSyncReturns<string> = spawnSync(
-    process.execPath,
-    [tsc, ...options, '--inlineSources', 'false'],
-    {
-      encoding: 'utf8',
-    },
-  );
-  if (result.error !== undefined) throw result.error;
-  writeFileSync(join(folder, 'package.json'), '{ "type": "module" }\n');
-  mkdirSync(join(folder, 'dist'), { recursive: true });
-  symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'), 'junction');
-  const entry = pathToFileURL(join(folder, 'dist/index.js')).href;
+  const entry = pathToFileURL(join(builtPackage(), 'dist/index.js')).href;
   let runs = 0;
   return {
     run(source, said) {

@@ -4,7 +4,7 @@
  */
 import { generate } from 'selfsigned';
 
-export interface KeyPair {
+interface KeyPair {
   readonly key: string;
   readonly cert: string;
 }

@@ -2,6 +2,9 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { vi } from 'vitest';
+import { runProgram } from '../../src/cli/program.js';
+import { LONG } from './length.js';
 
 export const MAIN_FILE = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 
@@ -99,4 +102,24 @@ export function nyota(
   const running = new CliProcess(args, env);
   running.endInput(input);
   return running.ended;
+}
+
+/**
+ * The same within this process, for calls that end by themselves and open nothing: the start of a process takes longer than all
+ * that they do. In the long form it is a process.
+ */
+export async function nyotaHere(args: readonly string[]): Promise<CliResult> {
+  if (LONG) return nyota(args);
+  const said = { stdout: '', stderr: '' };
+  const spies = (['stdout', 'stderr'] as const).map((stream) =>
+    vi.spyOn(process[stream], 'write').mockImplementation((text) => {
+      said[stream] += String(text);
+      return true;
+    }),
+  );
+  try {
+    return { code: await runProgram(args), ...said };
+  } finally {
+    for (const spy of spies) spy.mockRestore();
+  }
 }

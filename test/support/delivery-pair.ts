@@ -91,7 +91,7 @@ async function join(side: ServerSide, client: Client, errors: NyotaError[]): Pro
   return { ...side, client, session: first(side.sessions), errors };
 }
 
-export function first<T>(list: readonly T[]): T {
+function first<T>(list: readonly T[]): T {
   return at(list, 0);
 }
 

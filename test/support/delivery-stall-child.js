@@ -1,6 +1,6 @@
 /**
- * A process of its own that offers 1 GiB to a peer that takes nothing, and watches its memory meanwhile. Run by
- * stalled-peer.test.ts, with the built package, as `node --expose-gc delivery-stall-child.js client PORT` or `... server`. It tells its
+ * A process of its own that offers so many bytes to a peer that takes nothing, and watches its memory meanwhile. Run by
+ * stalled-peer.test.ts, with the built package, as `node --expose-gc delivery-stall-child.js BYTES client PORT` or `... BYTES server`. It tells its
  * parent what happened, and must then end by itself: nothing may hold it.
  */
 import { createHash } from 'node:crypto';
@@ -9,7 +9,7 @@ import { createHash } from 'node:crypto';
 const { createClient, createServer } = await import(new URL('../../dist/index.js', import.meta.url).href);
 
 const MESSAGE_BYTES = 64 * 1024;
-const OFFERED_BYTES = 1024 * 1024 * 1024;
+const [offeredBytes, role, port] = process.argv.slice(2);
 
 /** @param {object} message */
 const tell = (message) => process.send?.(message);
@@ -42,7 +42,7 @@ async function offer(peer) {
   /** @type {Set<string>} */
   const codes = new Set();
   const hash = createHash('sha256');
-  const offers = OFFERED_BYTES / MESSAGE_BYTES;
+  const offers = Number(offeredBytes) / MESSAGE_BYTES;
   for (let i = 0; i < offers; i++) {
     const message = Buffer.alloc(MESSAGE_BYTES, i & 0xff);
     message.writeUInt32BE(counts.accepted);
@@ -86,7 +86,6 @@ async function run(peer) {
   await told('close');
 }
 
-const [role, port] = process.argv.slice(2);
 if (role === 'client') {
   const client = createClient({ port: Number(port), host: '127.0.0.1' });
   await new Promise((resolve) => client.once('connect', () => resolve(undefined)));

@@ -1,6 +1,6 @@
 /**
  * What the documents say, as data: code blocks, headings, links and table rows of a Markdown file.
- * Reads the small part of Markdown that README.md and docs/ use.
+ * Reads the small part of Markdown that the documents use.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -16,7 +16,7 @@ export interface CodeBlock {
   readonly section: number;
 }
 
-export interface Link {
+interface Link {
   readonly target: string;
   readonly line: number;
 }
@@ -30,24 +30,32 @@ export interface Document {
   /** The anchors of its headings, as GitHub makes them. */
   readonly anchors: ReadonlySet<string>;
   /** The cells of every row of every table, trimmed. */
-  readonly rows: readonly (readonly string[])[];
+  readonly rows: readonly Row[];
+  /** The same by the heading that they stand under. */
+  readonly rowsUnder: ReadonlyMap<string, readonly Row[]>;
 }
+type Row = readonly string[];
 
-/** README.md and everything in docs/. */
+/** The documents in the root of the repository, README.md among them, and everything in docs/. */
 export function documentNames(): string[] {
-  const docs = readdirSync(new URL('../../docs/', import.meta.url)).filter((name) => name.endsWith('.md'));
-  return ['README.md', ...docs.sort().map((name) => `docs/${name}`)];
+  const markdownIn = (folder: string): string[] =>
+    readdirSync(new URL(`../../${folder}`, import.meta.url))
+      .filter((name) => name.endsWith('.md'))
+      .map((name) => `${folder}${name}`)
+      .sort();
+  return [...markdownIn(''), ...markdownIn('docs/')];
 }
 
 export function readDocument(name: string): Document {
   return parseDocument(name, readFileSync(new URL(`../../${name}`, import.meta.url), 'utf8'));
 }
 
-export function parseDocument(name: string, text: string): Document {
+function parseDocument(name: string, text: string): Document {
   const blocks: CodeBlock[] = [];
   const links: Link[] = [];
-  const rows: string[][] = [];
+  const rowsUnder = new Map<string, Row[]>([['', []]]);
   const anchors = new Set<string>();
+  let title = '';
   let section = 0;
   let open: { language: string; line: number; lines: string[] } | undefined;
   for (const [index, line] of text.split('\n').entries()) {
@@ -64,34 +72,18 @@ export function parseDocument(name: string, text: string): Document {
       const heading = /^#{1,6} (.*)$/.exec(line);
       if (heading !== null) {
         section++;
-        anchors.add(freeAnchor(slugOf(heading[1] ?? ''), anchors));
+        title = heading[1] ?? '';
+        rowsUnder.set(title, rowsUnder.get(title) ?? []);
+        anchors.add(freeAnchor(slugOf(title), anchors));
       }
       for (const match of withoutCode(line).matchAll(/\]\(([^)\s]+)\)/g)) {
         links.push({ target: match[1] ?? '', line: index + 1 });
       }
-      if (/^\|.*\|$/.test(line) && !/^\|[-:| ]+\|$/.test(line)) rows.push(cellsOf(line));
+      if (/^\|.*\|$/.test(line) && !/^\|[-:| ]+\|$/.test(line)) rowsUnder.get(title)?.push(cellsOf(line));
     }
   }
   if (open !== undefined) throw new Error(`${name}:${open.line}: the code block is never closed`);
-  return { name, text, blocks, links, anchors, rows };
-}
-
-/** The rows of the tables right below a heading, those of the headings below it not included; without the head of each. */
-export function sectionRows(name: string, heading: string): readonly (readonly string[])[] {
-  const { text } = readDocument(name);
-  const section = text.split(/^#{1,6} /m).find((part) => part.startsWith(`${heading}\n`));
-  if (section === undefined) throw new Error(`${name} has no heading '${heading}'`);
-  return section
-    .split(/^\|[-:| ]+\|\n/m)
-    .slice(1)
-    .flatMap((rest) => rest.split('\n\n', 1)[0]?.split('\n') ?? [])
-    .filter((line) => /^\|.*\|$/.test(line))
-    .map(cellsOf);
-}
-
-/** All that stands in code quotes, without them. */
-export function codeSpans(text: string): string[] {
-  return [...text.matchAll(/`([^`]+)`/g)].map((match) => match[1] ?? '');
+  return { name, text, blocks, links, anchors, rows: [...rowsUnder.values()].flat(), rowsUnder };
 }
 
 /** A name in code quotes, without them: `` `maxDepth` `` is maxDepth. Undefined for anything else. */

@@ -2,11 +2,12 @@
  * A folder in which programs can `import … from 'nyota/exorelay'`, as users' programs do: the package, built from src so
  * that dist need not be there or new, linked into its node_modules; and processes that run there.
  */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { builtPackage } from './package-build.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -17,19 +18,7 @@ export class ExoBuild {
   /** @param packages others that the programs import, taken from this project's node_modules */
   constructor(packages: readonly string[] = []) {
     const nyota = join(this.folder, 'nyota');
-    mkdirSync(nyota);
-    const options = [
-      '-p',
-      join(ROOT, 'tsconfig.json'),
-      '--outDir',
-      join(nyota, 'dist'),
-      '--sourceMap',
-      'false',
-    ];
-    const tsc = [join(ROOT, 'node_modules/typescript/bin/tsc'), ...options, '--inlineSources', 'false'];
-    const { error } = spawnSync(process.execPath, tsc, { encoding: 'utf8' });
-    if (error !== undefined) throw error;
-    cpSync(join(ROOT, 'package.json'), join(nyota, 'package.json'));
+    cpSync(builtPackage(), nyota, { recursive: true });
     symlinkSync(join(ROOT, 'node_modules'), join(nyota, 'node_modules'), 'junction');
     mkdirSync(join(this.folder, 'node_modules'));
     symlinkSync(nyota, join(this.folder, 'node_modules/nyota'), 'junction');

@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto';
 import net from 'node:net';
 import { decodePayload } from '../../src/codec/payload.js';
 import { sessionId } from '../../src/link/credentials.js';
-import { FrameType, LENGTH_BYTES, PREAMBLE_BYTES } from '../../src/wire/constants.js';
+import { LENGTH_BYTES, PREAMBLE_BYTES } from '../../src/wire/constants.js';
 import { FrameDecoder } from '../../src/wire/frame-decoder.js';
 import { encodeFrame, type FrameFields } from '../../src/wire/frame-encoder.js';
 import { encodeFields, type WireLimits } from '../../src/wire/message-fields.js';
@@ -23,6 +23,7 @@ import {
   type WelcomeMessage,
 } from '../../src/wire/messages.js';
 import { encodePreamble } from '../../src/wire/preamble.js';
+import { FrameType } from './frame-type.js';
 
 /** How long a test waits for anything before it says what did not come. */
 export const DEADLINE_MS = 3_000;
@@ -300,7 +301,7 @@ export class RawServer {
 }
 
 /** The WELCOME that an honest server gives to this OPEN. */
-export function welcome(opened: OpenMessage, message: Partial<WelcomeMessage> = {}): Buffer {
+function welcome(opened: OpenMessage, message: Partial<WelcomeMessage> = {}): Buffer {
   const full = {
     features: 0,
     sessionId: sessionId(opened.secret),

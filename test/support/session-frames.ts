@@ -2,13 +2,14 @@
 
 import { decodePayload } from '../../src/codec/payload.js';
 import type { NyotaError } from '../../src/errors.js';
-import { announced } from '../../src/link/agreement.js';
-import type { Role } from '../../src/link/session-core.js';
+import type { Role } from '../../src/features/session-core.js';
+import { announced } from '../../src/link/link.js';
 import type { LimitOptions } from '../../src/options.js';
-import { Flag, FrameType } from '../../src/wire/constants.js';
+import { Flag } from '../../src/wire/constants.js';
 import { FrameDecoder } from '../../src/wire/frame-decoder.js';
 import { encodeFrame } from '../../src/wire/frame-encoder.js';
 import { encodeFields, type WireLimits } from '../../src/wire/message-fields.js';
+import { FrameType } from './frame-type.js';
 import { SessionSide } from './session-side.js';
 
 export const event = (seq: number, name: string, args: unknown[] = [], ackNow = false): Buffer =>
@@ -57,9 +58,9 @@ export class ScriptedPeer {
 
   /** Shakes hands: as a side that has received so much, with these limits instead of the side's own. */
   attach(received = 0, limits: Partial<WireLimits> = {}): void {
-    const theirs = { ...announced(this.side.core.limits), ...limits };
+    const theirs = { ...announced(this.side.core.link.limits), ...limits };
     this.side.reading = true; // a new connection is read, until the side says otherwise
-    this.generation = this.side.core.attach(theirs, received);
+    this.generation = this.side.core.link.attach(theirs, received);
   }
 
   /** One chunk. Throws what ends the connection. */
@@ -67,10 +68,10 @@ export class ScriptedPeer {
     const { core } = this.side;
     const bytes = Buffer.concat(frames);
     const decoder = new FrameDecoder(16 * 1024 * 1024);
-    core.chunkStart(this.generation, bytes.length);
+    core.link.chunkStart(this.generation, bytes.length);
     decoder.push(bytes);
-    while (decoder.next()) core.receive(this.generation, decoder);
-    core.chunkEnd(this.generation);
+    while (decoder.next()) core.link.receive(this.generation, decoder);
+    core.link.chunkEnd(this.generation);
   }
 
   /** All that the side wants written now. */
@@ -94,6 +95,6 @@ export class ScriptedPeer {
   }
 
   pull(): Buffer | undefined {
-    return this.side.core.pull(this.generation);
+    return this.side.core.link.pull(this.generation);
   }
 }

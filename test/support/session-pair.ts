@@ -9,14 +9,13 @@
 
 import { decodePayload } from '../../src/codec/payload.js';
 import { NyotaError } from '../../src/errors.js';
-import { announced } from '../../src/link/agreement.js';
+import type { Role } from '../../src/features/session-core.js';
 import { SECRET_BYTES } from '../../src/link/credentials.js';
-import type { Carried } from '../../src/link/sender.js';
-import type { Role } from '../../src/link/session-core.js';
+import { announced } from '../../src/link/link.js';
 import type { LimitOptions } from '../../src/options.js';
-import { FrameType } from '../../src/wire/constants.js';
 import { encodeFrame } from '../../src/wire/frame-encoder.js';
 import { encodeOpen, encodeWelcome, parseOpen, parseWelcome } from '../../src/wire/messages.js';
+import { FrameType } from './frame-type.js';
 import { SessionLane } from './session-lane.js';
 import { microtasks, SessionSide, type SideWorld } from './session-side.js';
 
@@ -72,16 +71,16 @@ export class SessionPair implements SideWorld {
   connect(): void {
     this.#detach('client');
     const { client, server } = this;
-    const up = new SessionLane(server.core.limits.maxFrameBytes);
-    const down = new SessionLane(client.core.limits.maxFrameBytes);
+    const up = new SessionLane(server.core.link.limits.maxFrameBytes);
+    const down = new SessionLane(client.core.link.limits.maxFrameBytes);
     this.#ends.client = { generation: undefined, inward: down, outward: up };
     this.#pendingServerEnd = { generation: undefined, inward: up, outward: down };
     const open = encodeOpen({
       features: 0,
       secret: Buffer.alloc(SECRET_BYTES),
       resume: this.#established,
-      received: client.core.dispatcher.inbox.received,
-      limits: announced(client.core.limits),
+      received: client.core.link.inbox.received,
+      limits: announced(client.core.link.limits),
       auth: null,
       sent: 0,
       attempt: 0,
@@ -117,13 +116,13 @@ export class SessionPair implements SideWorld {
    * @param handled up to where the client is told that the server had dispatched; undefined: nobody knows
    * @param carryStore false: the server forgot the session on purpose
    */
-  loseSession(handled: number | undefined, carryStore = true): Carried {
+  loseSession(handled: number | undefined, carryStore = true): { uncertain: number } {
     this.cut();
-    this.server.core.end(new NyotaError('NYOTA_CLOSED', 'the server lost the session'));
+    this.server.core.link.end(new NyotaError('NYOTA_CLOSED', 'the server lost the session'));
     this.server = new SessionSide('server', this.#options.server ?? {}, this);
     this.#established = false;
     const error = new NyotaError('NYOTA_SESSION_LOST', 'the session is over');
-    return this.client.core.restart(handled, error, carryStore);
+    return this.client.core.link.restart(handled, error, carryStore);
   }
 
   /** Bytes on their way to a side. */
@@ -155,7 +154,7 @@ export class SessionPair implements SideWorld {
       side.woken = false;
       if (end?.generation === undefined) continue;
       while (end.outward.bytes < this.#laneBytes) {
-        const piece = side.core.pull(end.generation);
+        const piece = side.core.link.pull(end.generation);
         if (piece === undefined) break;
         end.outward.write(piece);
       }
@@ -205,7 +204,7 @@ export class SessionPair implements SideWorld {
   #detach(role: Role): void {
     const generation = this.#ends[role]?.generation;
     this.#ends[role] = undefined;
-    if (generation !== undefined) this[role].core.detach(generation);
+    if (generation !== undefined) this[role].core.link.detach(generation);
     this[role].reading = true;
   }
 
@@ -213,47 +212,47 @@ export class SessionPair implements SideWorld {
     const { decoder } = end.inward;
     const { core } = side;
     let opened = end.generation !== undefined;
-    if (end.generation !== undefined) core.chunkStart(end.generation, chunk.length);
+    if (end.generation !== undefined) core.link.chunkStart(end.generation, chunk.length);
     decoder.push(chunk);
     while (this.#inwardEnd(side.role) === end && decoder.next()) {
       if (end.generation !== undefined) {
-        core.receive(end.generation, decoder);
+        core.link.receive(end.generation, decoder);
         continue;
       }
-      const body = decodePayload(decoder.source, decoder.start, decoder.end, core.limits);
+      const body = decodePayload(decoder.source, decoder.start, decoder.end, core.link.limits);
       if (side.role === 'server') this.#welcome(end, body);
       else this.#welcomed(end, body);
       opened = true;
     }
-    if (opened && end.generation !== undefined) core.chunkEnd(end.generation);
+    if (opened && end.generation !== undefined) core.link.chunkEnd(end.generation);
   }
 
   #welcome(end: End, body: unknown): void {
     const open = parseOpen(body);
     const { core } = this.server;
-    const diverged = core.diverged(open.received);
+    const diverged = core.link.diverged(open.received);
     if (diverged !== undefined) throw diverged;
     const welcome = encodeWelcome({
       features: 0,
       sessionId: 'session',
       resumed: open.resume,
-      received: core.dispatcher.inbox.received,
-      limits: announced(core.limits),
-      sent: core.sender.outbox.sentSeq,
+      received: core.link.inbox.received,
+      limits: announced(core.link.limits),
+      sent: core.link.outbox.sentSeq,
     });
     this.#pendingServerEnd = undefined;
     this.#ends.server = end;
     this.server.reading = true;
-    end.generation = core.attach(open.limits, open.received);
+    end.generation = core.link.attach(open.limits, open.received);
     end.outward.write(encodeFrame(FrameType.WELCOME, {}, welcome));
   }
 
   #welcomed(end: End, body: unknown): void {
     const welcome = parseWelcome(body);
     const { core } = this.client;
-    const diverged = core.diverged(welcome.received);
+    const diverged = core.link.diverged(welcome.received);
     if (diverged !== undefined) throw diverged;
     this.#established = true;
-    end.generation = core.attach(welcome.limits, welcome.received);
+    end.generation = core.link.attach(welcome.limits, welcome.received);
   }
 }

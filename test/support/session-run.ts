@@ -4,7 +4,7 @@
  */
 import fc from 'fast-check';
 import { NyotaError } from '../../src/errors.js';
-import type { Role } from '../../src/link/session-core.js';
+import type { Role } from '../../src/features/session-core.js';
 import type { SessionPair } from './session-pair.js';
 import { type Done, microtasks, type SessionSide, type Settleable, settleable } from './session-side.js';
 
@@ -173,10 +173,10 @@ export class SessionRun {
         await pair.advance(step.ms, { deliver: step.deliver });
         break;
       case 'pause':
-        pair[step.at].core.pause();
+        pair[step.at].core.link.pause();
         break;
       case 'resume':
-        pair[step.at].core.resume();
+        pair[step.at].core.link.resume();
         await microtasks();
         break;
     }
@@ -188,7 +188,7 @@ export class SessionRun {
     for (const at of ['client', 'server'] as const) {
       const books = this.#books[at];
       books.settlesAtOnce = true;
-      pair[at].core.resume();
+      pair[at].core.link.resume();
       for (const settle of books.running.splice(0)) settle();
     }
     await microtasks();
@@ -197,7 +197,7 @@ export class SessionRun {
       await pair.advance(100);
       for (const at of ['client', 'server'] as const) {
         // An event may have paused its side again.
-        pair[at].core.resume();
+        pair[at].core.link.resume();
         for (const settle of this.#books[at].running.splice(0)) settle();
       }
     }
@@ -219,7 +219,7 @@ export class SessionRun {
     side.listener = ({ event, args }) => {
       if (event === 'write') side.set('a', this.#nextId++);
       if (event === 'echo') this.#send(at, 'plain', 0);
-      if (event === 'pause' && !books.settlesAtOnce) side.core.pause();
+      if (event === 'pause' && !books.settlesAtOnce) side.core.link.pause();
       return books.settlesAtOnce || Number(args[0]) % 3 !== 0 ? undefined : later(Number(args[0]));
     };
     side.handlers.set('now', ([id], _request, done) => {
@@ -281,7 +281,7 @@ export class SessionRun {
     const chosen = open[which % Math.max(1, open.length)];
     if (chosen === undefined) return;
     chosen.cancelled = true;
-    side.core.sender.cancelRequest(chosen.requestId, new NyotaError('NYOTA_ABORTED', 'cancelled'));
+    side.core.requests.cancel(chosen.requestId, new NyotaError('NYOTA_ABORTED', 'cancelled'));
   }
 
   #swap(from: Role, key: string): void {
@@ -337,10 +337,10 @@ export class SessionRun {
     }
     expect('store writes that wait for a result', books.swaps.filter((swap) => swap === 'pending').length, 0);
     const { core } = books.side;
-    const { outbox } = core.sender;
+    const { outbox } = core.link;
     expect('outbox', [outbox.frames, outbox.bytes, outbox.unsentBytes], [0, 0, 0]);
-    expect('pending requests', core.sender.requests.size, 0);
-    expect('quiet', core.quiet, true);
+    expect('pending requests', core.requests.pending, 0);
+    expect('quiet', core.link.quiet, true);
     expect('reports', books.side.reports, []);
     return wrong;
   }
@@ -366,7 +366,8 @@ export class SessionRun {
     }
     pair.cut();
     for (const { role: side, core } of [pair.client, pair.server]) {
-      if (core.nextDeadline !== Number.POSITIVE_INFINITY) wrong.push(`${side} still waits for something`);
+      if (core.link.nextDeadline !== Number.POSITIVE_INFINITY)
+        wrong.push(`${side} still waits for something`);
     }
     return wrong;
   }

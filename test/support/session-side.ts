@@ -5,11 +5,11 @@
 
 import { decodePayload, encodePayload } from '../../src/codec/payload.js';
 import type { NyotaError } from '../../src/errors.js';
-import type { RunningRequest } from '../../src/features/incoming-requests.js';
+import type { RunningRequest } from '../../src/features/requests.js';
+import type { SessionHost } from '../../src/features/session-core.js';
+import { type Role, SessionCore } from '../../src/features/session-core.js';
 import type { Conflict } from '../../src/features/store/replica.js';
-import type { Change } from '../../src/features/store/types.js';
-import type { SessionActions } from '../../src/link/session-actions.js';
-import { type Role, SessionCore } from '../../src/link/session-core.js';
+import type { Change } from '../../src/features/store/writes.js';
 import { type LimitOptions, readLimits } from '../../src/options.js';
 
 export type Done = (ok: boolean, value: unknown) => void;
@@ -41,7 +41,7 @@ export function settleable(): Settleable {
   return { promise, settle };
 }
 
-export class SessionSide implements SessionActions {
+export class SessionSide implements SessionHost {
   readonly role: Role;
   readonly core: SessionCore;
   readonly #world: SideWorld;
@@ -90,7 +90,7 @@ export class SessionSide implements SessionActions {
   changed(changes: readonly Change[], local: boolean): void {
     for (const { key, bytes } of changes) {
       if (bytes === undefined) this.seen.delete(key);
-      else this.seen.set(key, decodePayload(bytes, 0, bytes.length, this.core.limits));
+      else this.seen.set(key, decodePayload(bytes, 0, bytes.length, this.core.link.limits));
     }
     this.onChanged(changes, local);
   }
@@ -104,8 +104,8 @@ export class SessionSide implements SessionActions {
   }
 
   rearm(): void {
-    if (this.core.state.is === 'ended') return;
-    this.timerAt = Math.min(this.timerAt, this.core.nextDeadline);
+    if (this.core.link.state.is === 'ended') return;
+    this.timerAt = Math.min(this.timerAt, this.core.link.nextDeadline);
   }
 
   setReading(reading: boolean): void {
@@ -129,14 +129,14 @@ export class SessionSide implements SessionActions {
   /** Fires the timer, as a runtime does. */
   fireTimer(): void {
     this.timerAt = Number.POSITIVE_INFINITY;
-    this.core.tick();
+    this.core.link.tick();
     this.rearm();
   }
 
   // What a user's calls come down to.
 
   send(event: string, args: unknown[] = [], onAck?: (error?: NyotaError) => void): boolean {
-    return this.core.sender.send(event, args, onAck === undefined ? undefined : { onAck });
+    return this.core.events.send(event, args, onAck === undefined ? undefined : { onAck });
   }
 
   /** Settles with `{ reply }` or `{ error }`. */
@@ -146,7 +146,7 @@ export class SessionSide implements SessionActions {
     settle: (outcome: { reply?: unknown; error?: unknown }) => void,
     timeoutMs = Number.POSITIVE_INFINITY,
   ): number {
-    return this.core.sender.request(
+    return this.core.requests.request(
       event,
       args,
       { timeoutMs },
@@ -156,7 +156,7 @@ export class SessionSide implements SessionActions {
   }
 
   set(key: string, value: unknown, ttlMs?: number): void {
-    const bytes = Buffer.from(encodePayload(value, this.core.limits, 'value'));
+    const bytes = Buffer.from(encodePayload(value, this.core.link.limits, 'value'));
     this.core.store.write({ kind: 'set', key, bytes, ...(ttlMs === undefined ? {} : { ttlMs }) });
   }
 
@@ -168,7 +168,7 @@ export class SessionSide implements SessionActions {
   content(): Array<[key: string, value: unknown]> {
     const entries = [...this.core.store.keys()].map((key): [string, unknown] => {
       const bytes = this.core.store.get(key)?.bytes ?? Buffer.alloc(0);
-      return [key, decodePayload(bytes, 0, bytes.length, this.core.limits)];
+      return [key, decodePayload(bytes, 0, bytes.length, this.core.link.limits)];
     });
     return entries.sort(([a], [b]) => (a < b ? -1 : 1));
   }

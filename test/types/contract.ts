@@ -1,10 +1,12 @@
 /**
- * API.md, section 6: what compiles with a contract, and what must not. Compiled by the type check, never run: each
+ * docs/api.md, "Types": what compiles with a contract, and what must not. Compiled by the type check, never run: each
  * `@ts-expect-error` fails the check where its next line compiles after all.
  */
 import {
   createClient,
   createServer,
+  Encoded,
+  encode,
   type HandlerContext,
   type NyotaError,
   type Session,
@@ -18,7 +20,7 @@ interface Receipt {
   readonly id: number;
 }
 
-/** As in API.md: an interface, so without an index signature. */
+/** As in docs/api.md: an interface, so without an index signature. */
 interface Orders {
   toServer: {
     'order.create': (order: Order) => Receipt;
@@ -77,6 +79,19 @@ function onSession(session: Session<Orders>): void {
   // @ts-expect-error one argument too many
   session.send('order.created', order, order);
 
+  // Each argument may be encoded already.
+  session.send('order.created', encode(order));
+  session.send('order.created', Encoded.from<Order>(new Uint8Array()), (error) =>
+    same<typeof error, NyotaError | undefined>(true),
+  );
+  session.request('confirm', encode('sure?'));
+  server.send('order.created', encode(order));
+  same<ReturnType<typeof encode<Order>>, Encoded<Order>>(true);
+  // @ts-expect-error encoded, and a wrong argument all the same
+  session.send('order.created', encode('a'));
+  // @ts-expect-error nobody knows what it is
+  session.send('order.created', Encoded.from(new Uint8Array()));
+
   // Requests of the client's.
   session.handle('order.create', (created, context) => {
     same<typeof created, Order>(true);
@@ -85,6 +100,9 @@ function onSession(session: Session<Orders>): void {
   });
   session.handle('later', async (text, count) => text.repeat(count));
   session.handle('later', (text) => text);
+  session.handle('later', async (text) => encode(text));
+  // @ts-expect-error encoded, and not what the request is answered with
+  session.handle('later', async () => encode(5));
   session.handle('ping', () => {});
   session.unhandle('ping');
   // @ts-expect-error not what the request is answered with
@@ -123,6 +141,10 @@ function onSession(session: Session<Orders>): void {
 function sameStore(peer: Session<Orders>): void {
   peer.set('cart', ['a']);
   peer.set('count', 1, { ttlMs: 5 });
+  peer.set('count', encode(1), { ttlMs: 5 });
+  peer.store.create('cart', encode(['a']));
+  // @ts-expect-error encoded, and not what the key holds
+  peer.set('count', encode('a'));
   peer.set({ count: 1 });
   same<ReturnType<typeof cart>, string[] | undefined>(true);
   function cart() {

@@ -1,4 +1,4 @@
-/** API.md, section 6: "No contract: any name, any argument"; and the forms of section 2. Compiled, never run. */
+/** docs/api.md, "Types": without a contract any name and any argument is allowed; and the forms of "Client". Compiled, never run. */
 import net from 'node:net';
 import tls from 'node:tls';
 import {

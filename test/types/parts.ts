@@ -1,4 +1,4 @@
-/** API.md, section 6: a contract that has some of its parts only, as a type or an interface. Compiled, never run. */
+/** docs/api.md, "Types": a contract that has some of its parts only, as a type or an interface. Compiled, never run. */
 import { type Contract, createClient, createServer } from '../../src/index.js';
 
 /** A part that is missing allows nothing. */

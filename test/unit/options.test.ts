@@ -18,7 +18,7 @@ import { thrown, thrownCode } from '../support/session-codes.js';
 const MIB = 1024 * 1024;
 
 describe('the limits', () => {
-  it('have the defaults of API.md, section 8, and can not be changed', () => {
+  it('have the defaults of docs/api.md, and can not be changed', () => {
     const limits = readLimits({});
     expect(limits).toEqual({
       maxFrameBytes: MIB,

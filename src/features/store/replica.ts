@@ -10,16 +10,19 @@
  * Two things are expected of the server: changes come in the order of their revisions, and a result comes no
  * earlier than the changes that were decided before it.
  */
-
 import { NyotaError } from '../../errors.js';
-import { Callbacks } from './callbacks.js';
-import type { KeyRecord } from './key-table.js';
-import { confirmedEntry, confirmedRevision, KeyTable, newRecord, visibleBytes } from './key-table.js';
-import { type OpResult, type PendingOp, PendingOps } from './pending-ops.js';
-import type { Change, SetOp, StoreEntry, StoreLimits, WriteOp } from './types.js';
-import { checkContent, checkKeyCount, checkOp, checkOpKey, DEFAULT_STORE_LIMITS } from './types.js';
-
-export type { OpResult } from './pending-ops.js';
+import {
+  type Change,
+  checkContent,
+  checkKeyCount,
+  checkOp,
+  checkOpKey,
+  DEFAULT_STORE_LIMITS,
+  type SetOp,
+  type StoreEntry,
+  type StoreLimits,
+  type WriteOp,
+} from './writes.js';
 
 /** A set or delete that had shown and was refused. */
 export interface Conflict {
@@ -393,4 +396,265 @@ const NO_CHANGES: readonly Change[] = [];
 
 function bytesOf(op: WriteOp): Buffer | undefined {
   return op.kind === 'delete' ? undefined : op.bytes;
+}
+
+/**
+ * What is known of each key: one record for the confirmed entry and for what this side has written on top of it, so that a write
+ * looks its key up once and its answer, which has the record at hand, not at all. Nothing is allocated before the first record.
+ */
+export interface KeyRecord {
+  readonly key: string;
+  /** The confirmed value; undefined where the server has none. */
+  bytes: Buffer | undefined;
+  /**
+   * The last confirmed revision, also of a deletion while writes are pending: the tombstone that keeps the late answer to
+   * an older write from bringing a deleted key back. 0: nothing is confirmed.
+   */
+  revision: number;
+  /** Pending writes of all kinds. */
+  pending: number;
+  /** The last pending set or delete: what the key shows as. undefined: the confirmed value shows. */
+  shown: PendingOp | undefined;
+}
+
+const NO_RECORDS: ReadonlyMap<string, KeyRecord> = new Map();
+
+export class KeyTable {
+  /** Keys with a confirmed value, in the order in which they were first confirmed. */
+  #confirmed: Map<string, KeyRecord> | undefined;
+  /** Keys without one that have a pending write. */
+  #fresh: Map<string, KeyRecord> | undefined;
+  #bytes = 0;
+
+  /** Keys with a confirmed value. */
+  get size(): number {
+    return this.#confirmed?.size ?? 0;
+  }
+
+  /** Bytes of all confirmed keys (UTF-8) and values. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** The record of a key that has a confirmed value or a pending write. */
+  get(key: string): KeyRecord | undefined {
+    return this.#confirmed?.get(key) ?? this.#fresh?.get(key);
+  }
+
+  /** Of the keys that show, first those with a confirmed value. Live, as a Map's. */
+  *visible(): IterableIterator<KeyRecord> {
+    for (const record of (this.#confirmed ?? NO_RECORDS).values()) if (isVisible(record)) yield record;
+    for (const record of (this.#fresh ?? NO_RECORDS).values()) if (isVisible(record)) yield record;
+  }
+
+  /** The record for a key that a write is about to be pending for. */
+  toWrite(key: string): KeyRecord {
+    let record = this.get(key);
+    if (record === undefined) {
+      record = newRecord(key);
+      this.#fresh ??= new Map();
+      this.#fresh.set(key, record);
+    }
+    return record;
+  }
+
+  /** The server has this value under the key, or none. */
+  confirm(record: KeyRecord, bytes: Buffer | undefined, revision: number): void {
+    const { bytes: old, key } = record;
+    record.bytes = bytes;
+    record.revision = revision;
+    if (old !== undefined && bytes !== undefined) {
+      this.#bytes += bytes.length - old.length;
+    } else if (bytes !== undefined) {
+      this.#bytes += Buffer.byteLength(key) + bytes.length;
+      this.#fresh?.delete(key);
+      this.#confirmed ??= new Map();
+      this.#confirmed.set(key, record);
+    } else if (old !== undefined) {
+      this.#bytes -= Buffer.byteLength(key) + old.length;
+      this.#confirmed?.delete(key);
+      if (record.pending === 0) return;
+      this.#fresh ??= new Map();
+      this.#fresh.set(key, record);
+    }
+  }
+
+  /** Nothing is pending for the key any more. */
+  settled(record: KeyRecord): void {
+    if (record.bytes === undefined) this.#fresh?.delete(record.key);
+  }
+
+  clear(): void {
+    this.#confirmed = undefined;
+    this.#fresh = undefined;
+    this.#bytes = 0;
+  }
+}
+
+/** One that is in no table. */
+export function newRecord(key: string): KeyRecord {
+  return { key, bytes: undefined, revision: 0, pending: 0, shown: undefined };
+}
+
+/** The revision of the confirmed value; 0 where there is none. */
+export function confirmedRevision(record: KeyRecord | undefined): number {
+  return record?.bytes === undefined ? 0 : record.revision;
+}
+
+/** The confirmed entry, as it is now. */
+function confirmedEntry(record: KeyRecord | undefined): StoreEntry | undefined {
+  return record?.bytes === undefined ? undefined : { bytes: record.bytes, revision: record.revision };
+}
+
+function isVisible(record: KeyRecord): boolean {
+  return visibleBytes(record) !== undefined;
+}
+
+/** What shows: the last pending set or delete, else what is confirmed. */
+function visibleBytes(record: KeyRecord): Buffer | undefined {
+  return record.shown === undefined ? record.bytes : record.shown.bytes;
+}
+
+/**
+ * The writes that the server hasn't answered yet: a queue in the order of their frames, each with the record of its key at
+ * hand. Every step costs the same however many wait: answers come in order, so only the head leaves.
+ */
+/** What the server decided about one write. */
+export type OpResult = { accepted: true; revision: number } | { accepted: false; error: NyotaError };
+
+export interface PendingOp {
+  /** The number of the frame that carries it. */
+  readonly seq: number;
+  readonly record: KeyRecord;
+  readonly kind: WriteOp['kind'];
+  /** undefined: a delete. */
+  readonly bytes: Buffer | undefined;
+  readonly ttlMs: number | undefined;
+  /** Taken away once it was called. */
+  onResult: ((result: OpResult) => void) | undefined;
+  next: PendingOp | undefined;
+}
+
+export class PendingOps {
+  #head: PendingOp | undefined;
+  #tail: PendingOp | undefined;
+  #size = 0;
+
+  get size(): number {
+    return this.#size;
+  }
+
+  get head(): PendingOp | undefined {
+    return this.#head;
+  }
+
+  get tail(): PendingOp | undefined {
+    return this.#tail;
+  }
+
+  push(op: PendingOp): void {
+    if (this.#tail === undefined) this.#head = op;
+    else this.#tail.next = op;
+    this.#tail = op;
+    this.#size++;
+    op.record.pending++;
+    if (op.kind !== 'compare-and-set') op.record.shown = op;
+  }
+
+  /** Takes the head off. */
+  shift(): void {
+    const head = this.#head;
+    if (head === undefined) return;
+    this.#head = head.next;
+    if (head.next === undefined) this.#tail = undefined;
+    // Or else one that is old and gone would keep all that came after it until the next full collection.
+    head.next = undefined;
+    this.#size--;
+    const { record } = head;
+    record.pending--;
+    if (record.shown === head) record.shown = undefined;
+  }
+
+  find(seq: number): PendingOp | undefined {
+    for (let op = this.#head; op !== undefined; op = op.next) if (op.seq === seq) return op;
+    return undefined;
+  }
+
+  /** Takes one out, wherever it is: on the rare occasion that its frame was taken back. Looks at all. */
+  remove(gone: PendingOp): void {
+    if (gone === this.#head) {
+      this.shift();
+      return;
+    }
+    const { record } = gone;
+    let shown: PendingOp | undefined;
+    for (let op = this.#head; op !== undefined; op = op.next) {
+      if (op.next === gone) {
+        op.next = gone.next;
+        if (gone.next === undefined) this.#tail = op;
+        this.#size--;
+      }
+      if (op !== gone && op.record === record && op.kind !== 'compare-and-set') shown = op;
+    }
+    record.pending--;
+    record.shown = shown;
+  }
+
+  clear(): void {
+    this.#head = undefined;
+    this.#tail = undefined;
+    this.#size = 0;
+  }
+}
+
+/** Calls back once the replica's state is consistent, each callback once and in order, also where one of them calls in again. */
+class Callbacks {
+  #due: (() => void)[] = [];
+  #position = 0;
+  #idle: (() => void)[] = [];
+
+  /** To be called by the next `run`. */
+  add(fn: () => void): void {
+    this.#due.push(fn);
+  }
+
+  /** To be called by a `run` that finds the replica idle. */
+  addIdle(fn: () => void): void {
+    this.#idle.push(fn);
+  }
+
+  /**
+   * @param isIdle asked before each idle callback: the one before may have written
+   * @throws what the first failing callback threw, after all the others were called
+   */
+  run(isIdle: () => boolean): void {
+    const failures: unknown[] = [];
+    this.#runDue(failures);
+    if (this.#idle.length > 0) {
+      const waiting = this.#idle;
+      this.#idle = [];
+      for (const fn of waiting) {
+        if (isIdle()) attempt(fn, failures);
+        else this.#idle.push(fn);
+      }
+    }
+    if (failures.length > 0) throw failures[0];
+  }
+
+  #runDue(failures: unknown[]): void {
+    for (let fn = this.#due[this.#position]; fn !== undefined; fn = this.#due[this.#position]) {
+      this.#position++;
+      attempt(fn, failures);
+    }
+    this.#due = [];
+    this.#position = 0;
+  }
+}
+
+function attempt(fn: () => void, failures: unknown[]): void {
+  try {
+    fn();
+  } catch (error) {
+    failures.push(error);
+  }
 }

@@ -6,16 +6,34 @@
  * result that stands for several writes must end where a revision was used for anything else: a local
  * write, an expiry.
  */
-
 import { NyotaError, printable } from '../../errors.js';
-import { Entries } from './entries.js';
-import type { Change, CompareAndSetOp, DeleteOp, SetOp, StoreEntry, StoreLimits, WriteOp } from './types.js';
-import { checkKeyCount, checkOp, DEFAULT_STORE_LIMITS } from './types.js';
+import {
+  type Change,
+  type CompareAndSetOp,
+  checkKeyCount,
+  checkOp,
+  DEFAULT_STORE_LIMITS,
+  type DeleteOp,
+  type SetOp,
+  type StoreEntry,
+  type StoreLimits,
+  type WriteOp,
+} from './writes.js';
 
 /** What became of a client's write. `current` is the entry that stands instead of a refused one. */
 export type ApplyResult =
   | { accepted: true; change: Change }
   | { accepted: false; error: NyotaError; current: StoreEntry | undefined };
+
+const NO_ENTRIES: ReadonlyMap<string, StoreEntry> = new Map();
+
+interface Node {
+  readonly key: string;
+  readonly at: number;
+  /** Keys of one moment expire in the order in which they were added: the same run gives the same revisions. */
+  readonly order: number;
+  index: number;
+}
 
 export class Sequencer {
   readonly #now: () => number;
@@ -169,4 +187,164 @@ function conflict(op: CompareAndSetOp, old: StoreEntry | undefined): NyotaError 
     'NYOTA_STORE_CONFLICT',
     `the store key "${printable(op.key)}" is ${found}, the write expected it ${expected}`,
   );
+}
+
+/**
+ * The entries of one store, the bytes they take, and when they expire.
+ * Every session has a store and most stay empty: nothing is allocated before the first entry.
+ */
+export class Entries {
+  #map: Map<string, StoreEntry> | undefined;
+  #expiry: ExpiryQueue | undefined;
+  #bytes = 0;
+
+  get size(): number {
+    return this.#map?.size ?? 0;
+  }
+
+  /** Bytes of all keys (UTF-8) and values. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get(key: string): StoreEntry | undefined {
+    return this.#map?.get(key);
+  }
+
+  has(key: string): boolean {
+    return this.#map?.has(key) ?? false;
+  }
+
+  /** In the order in which they were first set; live, as a Map's. */
+  keys(): IterableIterator<string> {
+    return (this.#map ?? NO_ENTRIES).keys();
+  }
+
+  /** What `bytes` would be with a value of `valueBytes` under `key`. `old` is what is there now. */
+  bytesWith(key: string, valueBytes: number, old = this.get(key)): number {
+    return this.#bytes + (old === undefined ? Buffer.byteLength(key) : -old.bytes.length) + valueBytes;
+  }
+
+  /**
+   * `expiresAt` in the caller's time; without it the entry stays, also where the one before had a time. `old` is what is
+   * there now.
+   */
+  set(key: string, entry: StoreEntry, expiresAt?: number, old = this.get(key)): void {
+    this.#bytes = this.bytesWith(key, entry.bytes.length, old);
+    this.#map ??= new Map();
+    this.#map.set(key, entry);
+    if (expiresAt === undefined) {
+      if (this.#expiry !== undefined) this.#forgetExpiry(key);
+    } else {
+      this.#expiry ??= new ExpiryQueue();
+      this.#expiry.set(key, expiresAt);
+    }
+  }
+
+  delete(key: string): void {
+    const old = this.#map?.get(key);
+    if (old === undefined) return;
+    this.#bytes -= Buffer.byteLength(key) + old.bytes.length;
+    this.#map?.delete(key);
+    this.#forgetExpiry(key);
+  }
+
+  clear(): void {
+    this.#map = undefined;
+    this.#expiry = undefined;
+    this.#bytes = 0;
+  }
+
+  /** When the next entry expires; Infinity if none does. */
+  nextExpiry(): number {
+    return this.#expiry?.next() ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** An entry whose time has come by `now`, the earliest first. It stays until it is deleted. */
+  expired(now: number): string | undefined {
+    return this.#expiry?.due(now);
+  }
+
+  #forgetExpiry(key: string): void {
+    this.#expiry?.remove(key);
+    if (this.#expiry?.size === 0) this.#expiry = undefined;
+  }
+}
+
+/**
+ * Which key expires next: a binary heap that knows where each key is, so that a key that is written again leaves nothing
+ * behind. Times are numbers that the caller hands in.
+ */
+export class ExpiryQueue {
+  readonly #heap: Node[] = [];
+  readonly #nodes = new Map<string, Node>();
+  #order = 0;
+
+  get size(): number {
+    return this.#heap.length;
+  }
+
+  /** The earliest time at which a key expires; Infinity if there is none. */
+  next(): number {
+    return this.#heap[0]?.at ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** The key that expires first, if its time has come by `now`. It stays until it is removed. */
+  due(now: number): string | undefined {
+    const first = this.#heap[0];
+    return first !== undefined && first.at <= now ? first.key : undefined;
+  }
+
+  /** Instead of an earlier time of the same key. */
+  set(key: string, at: number): void {
+    this.remove(key);
+    const node: Node = { key, at, order: this.#order++, index: this.#heap.length };
+    this.#nodes.set(key, node);
+    this.#heap.push(node);
+    this.#up(node);
+  }
+
+  remove(key: string): void {
+    const node = this.#nodes.get(key);
+    if (node === undefined) return;
+    this.#nodes.delete(key);
+    const last = this.#heap.pop();
+    if (last === undefined || last === node) return;
+    this.#place(last, node.index);
+    this.#up(last);
+    this.#down(last);
+  }
+
+  #up(node: Node): void {
+    while (node.index > 0) {
+      const parent = this.#heap[(node.index - 1) >> 1];
+      if (parent === undefined || !before(node, parent)) return;
+      this.#swap(node, parent);
+    }
+  }
+
+  #down(node: Node): void {
+    for (;;) {
+      const left = this.#heap[2 * node.index + 1];
+      const right = this.#heap[2 * node.index + 2];
+      const child = left !== undefined && right !== undefined && before(right, left) ? right : left;
+      if (child === undefined || !before(child, node)) return;
+      this.#swap(node, child);
+    }
+  }
+
+  #swap(a: Node, b: Node): void {
+    const index = a.index;
+    this.#place(a, b.index);
+    this.#place(b, index);
+  }
+
+  #place(node: Node, index: number): void {
+    this.#heap[index] = node;
+    node.index = index;
+  }
+}
+
+function before(a: Node, b: Node): boolean {
+  return a.at < b.at || (a.at === b.at && a.order < b.order);
 }

@@ -1,25 +1,54 @@
 /**
- * Opens the folder of an LMDB store, and refuses what is not one: a folder of something else, of a newer version, or one that
- * can't be read. The only file that knows the `lmdb` package, which it asks for when a store is first used.
+ * The databases of a folder: opens them, refuses what is not ours (something else, a newer version, what can't be read), and
+ * knows their rows. The only file that knows the `lmdb` package, which it asks for when a store is first used.
+ *
+ * Layout, version 1, one LMDB environment with these databases:
+ *   meta       'format' -> version
+ *   sessions   id -> the head row, and its owner
+ *   entries    [id, key] -> [revision, expiresAt, bytes]
+ *   frames     [id, seq] -> the frame, as it goes on the wire
+ *   tombstones id -> what is known of a session that is over, and until when
+ *   owners     process -> when it last said that it lives
  */
-import { mkdirSync, realpathSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { Database, Key, RootDatabase, RootDatabaseOptionsWithPath } from 'lmdb';
 import { NyotaError } from '../../errors.js';
-import { storeFailed } from './errors.js';
-import { beginFolder, prepareFiles } from './file.js';
-import { CommitQueue } from './queue.js';
-import type { EntryRow, SessionRow, TombstoneRow } from './rows.js';
-import { Transactions } from './transactions.js';
+import { type HeadRow, isWhole, readSession, type StepWrites, type TombstoneRow } from '../record.js';
+import type {
+  SessionBatch,
+  SessionRecord,
+  StoredEntry,
+  StoredFrame,
+  StoredSession,
+} from '../session-store.js';
+import { beginFolder, FILE_MODE, makeFolder, prepareFiles, storeFailed } from './disk.js';
+import { CommitQueue, Transactions } from './transactions.js';
 
-export const FORMAT = 1;
+const FORMAT = 1;
 const DATABASES = 8;
 const NAMES: ReadonlySet<string> = new Set(['meta', 'sessions', 'entries', 'frames', 'tombstones', 'owners']);
-/** Sessions hold secrets of clients. */
-const FOLDER_MODE = 0o700;
-const FILE_MODE = 0o600;
+/** Sorts behind every key and number, by lmdb's order of types. */
+const AFTER_ALL = Buffer.from([0xff]);
+/** Beyond so many it is quicker to ask which frames there are than to remove each number. */
+const TRIM_ONE_BY_ONE = 1_000;
+/** A value above it may have pages of its own, be the key as long as it may. */
+const MAYBE_ELSEWHERE_BYTES = 900;
+/** A row of `sessions` without its record. */
+const HEAD_BYTES = 512;
+/** A node's header and its place in a page. */
+const NODE_BYTES = 32;
+/** Larger values have pages of their own. */
+const INLINE_BYTES = 1_900;
+const PAGE_BYTES = 4_096;
 
 type LmdbPackage = typeof import('lmdb');
+
+export interface SessionRow extends HeadRow {
+  /** The process that attached it last. */
+  readonly owner: string;
+}
+
+type EntryRow = readonly [revision: number, expiresAt: number | null, bytes: Uint8Array];
 
 export interface Databases {
   readonly env: RootDatabase;
@@ -63,20 +92,10 @@ export async function closeDatabases(databases: Databases): Promise<void> {
   await databases.env.close();
 }
 
-/** Its path without links: an environment must not be opened twice. */
-function makeFolder(path: string): string {
-  try {
-    mkdirSync(path, { recursive: true, mode: FOLDER_MODE });
-    return realpathSync(path);
-  } catch (cause) {
-    throw storeFailed(path, 'can not be opened', cause);
-  }
-}
-
 function openFolder(path: string, folder: string, open: LmdbPackage['open']): Databases {
   let env: RootDatabase | undefined;
   try {
-    prepareFiles(folder, (text) => storeFailed(path, text));
+    prepareFiles(path, folder);
     beginFolder(folder, (draft) => void openAll(path, draft, openEnv(draft, open)).env.close());
     env = openEnv(folder, open);
     return openAll(path, folder, env);
@@ -111,7 +130,7 @@ function openAll(path: string, folder: string, env: RootDatabase): Databases {
     tombstones: env.openDB({ name: 'tombstones' }),
     owners: env.openDB({ name: 'owners' }),
     transactions,
-    queue: new CommitQueue(path, () => databases),
+    queue: new CommitQueue(path, transactions, () => usedBytes(databases)),
   };
   return databases;
 }
@@ -155,4 +174,96 @@ function loadPackage(): LmdbPackage {
         : `can't load the package 'lmdb', install it again: npm install lmdb (${String(message)})`;
     throw new NyotaError('NYOTA_STORE_FAILED', `nyota/stores/lmdb ${text}`, { cause });
   }
+}
+
+/** What the types of `lmdb` lack: how many pages a tree has. */
+interface TreeStats {
+  treeBranchPageCount: number;
+  treeLeafPageCount: number;
+  overflowPages: number;
+}
+
+/** In pages that are in use; those that are free again are not counted. */
+function usedBytes({ env, sessions, entries, frames, tombstones, owners }: Databases): number {
+  env.resetReadTxn();
+  const { pageSize, free, root } = env.getStats() as { pageSize: number; root: TreeStats; free: TreeStats };
+  const trees = [sessions, entries, frames, tombstones, owners].map((one) => one.getStats() as TreeStats);
+  let pages = 2;
+  for (const tree of [root, free, ...trees]) {
+    pages += tree.treeBranchPageCount + tree.treeLeafPageCount + tree.overflowPages;
+  }
+  return pages * pageSize;
+}
+
+/** In a transaction: the rows of one step. */
+export function writeStep(db: Databases, id: string, step: StepWrites<SessionRow>): void {
+  if (step.restart) removeSession(db, id);
+  for (const { key, bytes, revision, expiresAt } of step.entries) {
+    if (bytes === undefined) db.entries.remove([id, key]);
+    else db.entries.put([id, key], [revision, expiresAt ?? null, bytes]);
+  }
+  for (const { seq, frame } of step.frames) db.frames.put([id, seq], frame);
+  const [from, to] = step.trim;
+  if (to - from < TRIM_ONE_BY_ONE) {
+    for (let seq = from; seq <= to; seq++) db.frames.remove([id, seq]);
+  } else {
+    // Numbers that never were are none of its business: there may be any number of them.
+    const range = { start: [id, from], end: [id, to], inclusiveEnd: true };
+    for (const key of [...db.frames.getKeys(range)]) db.frames.remove(key);
+  }
+  db.sessions.put(id, step.head);
+}
+
+/** In a transaction: everything that is kept of a session. */
+export function removeSession(db: Databases, id: string): void {
+  // Lists: a cursor would stumble over what is removed under it.
+  const all = { start: [id], end: [id, AFTER_ALL] };
+  for (const key of [...db.entries.getKeys(all)]) db.entries.remove(key);
+  for (const key of [...db.frames.getKeys(all)]) db.frames.remove(key);
+  db.sessions.remove(id);
+}
+
+/** Undefined where frames of it are missing. */
+export function loadSession(db: Databases, id: string, row: SessionRow): StoredSession | undefined {
+  const entries: StoredEntry[] = [];
+  for (const { key, value } of db.entries.getRange({ start: [id], end: [id, AFTER_ALL] })) {
+    const [revision, expiresAt, bytes] = value;
+    entries.push({
+      key: key[1] as string,
+      revision,
+      expiresAt: expiresAt ?? undefined,
+      bytes: Buffer.from(bytes),
+    });
+  }
+  const frames: StoredFrame[] = [];
+  for (const { key, value } of db.frames.getRange({ start: [id, row.trimmed + 1], end: [id, AFTER_ALL] })) {
+    frames.push({ seq: key[1] as number, frame: Buffer.from(value) });
+  }
+  if (!isWhole(row, frames) || frames.some(isBlank)) return undefined;
+  return readSession(id, row, entries, frames);
+}
+
+/** What is read where the file was cut off: such values have pages of their own, which LMDB does not look at. */
+function isBlank({ frame }: StoredFrame): boolean {
+  return frame.length > MAYBE_ELSEWHERE_BYTES && frame.readUInt32BE(0) === 0;
+}
+
+/** What a new session adds to the file, about. */
+export function bytesOfHead({ credential, identity }: SessionRecord): number {
+  return HEAD_BYTES + rowBytes(credential.length + identity.length);
+}
+
+/** What a step adds to the file, about. What can't be written is found out where it is written. */
+export function bytesOfStep({ entries = [], outbound = [] }: SessionBatch): number {
+  let bytes = 0;
+  for (const { bytes: value, key } of entries)
+    if (value !== undefined) bytes += rowBytes(value.length) + key.length;
+  for (const { frame } of outbound as readonly Partial<StoredFrame>[]) bytes += rowBytes(frame?.length ?? 0);
+  return bytes;
+}
+
+/** About what a row adds to the file. */
+function rowBytes(valueBytes: number): number {
+  if (valueBytes <= INLINE_BYTES) return NODE_BYTES + valueBytes;
+  return NODE_BYTES + Math.ceil((valueBytes + 16) / PAGE_BYTES) * PAGE_BYTES;
 }

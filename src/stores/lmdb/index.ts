@@ -2,35 +2,46 @@
  * `nyota/stores/lmdb`: sessions in a folder, by the `lmdb` package, which is an optional peer dependency.
  *
  * A step is answered when it is on disk. Steps of many sessions that come at about the same time share one transaction
- * and one fsync. Several processes may share a folder: the fence of each session is checked inside the transaction.
- *
- * Layout, version 1, one LMDB environment with these databases:
- *   meta       'format' -> version
- *   sessions   id -> what does not repeat: record, fence, numbers, owner
- *   entries    [id, key] -> [revision, expiresAt, bytes]
- *   frames     [id, seq] -> the frame, as it goes on the wire
- *   tombstones id -> what is known of a session that is over, and until when
- *   owners     process -> when it last said that it lives
+ * and one fsync. Several processes may share a folder: each asks the rules of ../record.ts inside of transactions, so it finds there
+ * who owns a session. Below: databases.ts (what lies in the folder), transactions.ts (how it is written), disk.ts (its files and their room).
  */
 import { randomUUID } from 'node:crypto';
+import { setImmediate } from 'node:timers/promises';
+import type { Database } from 'lmdb';
 import { NyotaError } from '../../errors.js';
 import {
-  type SessionBatch,
-  type SessionRecord,
-  type SessionStore,
-  type StoredEntry,
-  type StoredFrame,
-  type StoredSession,
-  TOMBSTONE_MS,
-  type Tombstone,
+  attachSession,
+  commitStep,
+  createSession,
+  endSession,
+  expireSession,
+  type HeadRow,
+  isForgotten,
+  isOver,
+  readTombstone,
+} from '../record.js';
+import type {
+  SessionBatch,
+  SessionRecord,
+  SessionStore,
+  StoredSession,
+  Tombstone,
 } from '../session-store.js';
-import { closeDatabases, type Databases, openDatabases } from './databases.js';
-import { storeFailed } from './errors.js';
-import { OwnerLease } from './lease.js';
-import type { Step } from './queue.js';
-import { anew, firstFence, newFence, type SessionRow, toRow } from './rows.js';
-import { LmdbSpace, rowBytes } from './space.js';
-import { AFTER_ALL, forget, sweepFolder } from './sweep.js';
+import {
+  bytesOfHead,
+  bytesOfStep,
+  closeDatabases,
+  type Databases,
+  loadSession,
+  openDatabases,
+  removeSession,
+  type SessionRow,
+  writeStep,
+} from './databases.js';
+import { Room, storeFailed } from './disk.js';
+import type { Step } from './transactions.js';
+
+export type { SessionStore } from '../session-store.js';
 
 export interface LmdbStoreOptions {
   /** The folder. Made where it is missing. It belongs to the store alone. */
@@ -47,12 +58,16 @@ const DEFAULT_MAX_BYTES = 16 * 2 ** 30;
 const MIN_MAX_BYTES = 2 ** 20;
 /** Half of a key of LMDB. The rest is for the key of an entry. */
 const MAX_ID_BYTES = 1_024;
-/** A row of `sessions` without its record. */
-const ROW_BYTES = 512;
-/** A value above it may have pages of its own, be the key as long as it may. */
-const MAYBE_ELSEWHERE_BYTES = 900;
-/** Beyond so many it is quicker to ask which frames there are than to remove each number. */
-const TRIM_ONE_BY_ONE = 1_000;
+/** Rows that a sweep looks at in one go. */
+const LOOK_ROWS = 1_000;
+/** Rows that one transaction of a sweep changes. */
+const CHANGE_ROWS = 500;
+/** So often each process says that it lives. */
+const BEAT_MS = 5_000;
+/** A process that has been silent for so long is dead. */
+const DEAD_AFTER_MS = 4 * BEAT_MS;
+/** Dead owners are forgotten after so long: no session of theirs waits any more. */
+const FORGET_OWNER_AFTER_MS = 48 * 60 * 60 * 1000;
 
 /**
  * A durable session store in a folder, for `createServer({ store })` and `createClient({ store })`.
@@ -65,52 +80,42 @@ export function lmdbStore(options: LmdbStoreOptions): SessionStore {
 class LmdbStore implements SessionStore {
   readonly durable = true;
   readonly #path: string;
-  readonly #space: LmdbSpace;
+  readonly #room: Room;
+  /** This process, as far as its sessions are concerned. */
   readonly #owner = randomUUID();
-  readonly #lease: OwnerLease;
   /** Opened when first needed, and again after `close`. */
   #open: Databases | undefined;
+  #beating: NodeJS.Timeout | undefined;
 
   constructor(options: LmdbStoreOptions) {
     const { path, maxBytes } = readOptions(options);
     this.#path = path;
-    this.#space = new LmdbSpace(path, maxBytes);
-    this.#lease = new OwnerLease(this.#owner);
+    this.#room = new Room(path, maxBytes);
   }
 
-  create(record: SessionRecord, now: number, attempt = 0): Promise<number> {
-    if (record.id === '' || Buffer.byteLength(record.id) > MAX_ID_BYTES) {
-      const text = `takes ids of 1 to ${MAX_ID_BYTES} bytes, not one of ${Buffer.byteLength(record.id)}`;
+  create(record: SessionRecord, now: number, attempt?: number): Promise<number> {
+    const { id } = record;
+    if (id === '' || Buffer.byteLength(id) > MAX_ID_BYTES) {
+      const text = `takes ids of 1 to ${MAX_ID_BYTES} bytes, not one of ${Buffer.byteLength(id)}`;
       return Promise.reject(storeFailed(this.#path, text));
     }
-    const bytes = ROW_BYTES + rowBytes(record.credential.length + record.identity.length);
-    return this.#write({ bytes }, (db) => {
-      if (db.sessions.get(record.id) !== undefined) {
-        return new NyotaError('NYOTA_STORE_FAILED', `there is a session ${record.id} in the store already`);
-      }
-      const fence = newFence(now, db.tombstones.get(record.id));
-      const row = toRow(record, this.#owner, now, fence, attempt);
-      db.sessions.put(record.id, row);
-      this.#lease.tell(db);
-      return row.fence;
+    return this.#write({ bytes: bytesOfHead(record) }, (db) => {
+      const head = createSession(record, db.sessions.get(id), db.tombstones.get(id), now, attempt);
+      if (head instanceof NyotaError) return head;
+      this.#own(db, id, head);
+      return head.fence;
     });
   }
 
   load(id: string): StoredSession | undefined {
-    return this.#read((db) => {
-      const row = db.sessions.get(id);
-      return row && this.#image(db, id, row);
-    });
+    return this.#read((db) => this.#load(db, id));
   }
 
   attach(id: string, fence: number, now: number, attempt?: number): Promise<number | undefined> {
     return this.#write({}, (db) => {
-      const row = db.sessions.get(id);
-      if (row === undefined || row.fence !== fence) return undefined;
-      const owned = this.#owned(row, now, attempt);
-      db.sessions.put(id, owned);
-      this.#lease.tell(db);
-      return owned.fence;
+      const row = attachSession(db.sessions.get(id), fence, now, attempt);
+      if (row !== undefined) this.#own(db, id, row);
+      return row?.fence;
     });
   }
 
@@ -120,10 +125,9 @@ class LmdbStore implements SessionStore {
       // Behind what is on its way to the disk. What waits in the queue comes later, and finds another owner.
       return db.transactions.sync(() => {
         const row = db.sessions.get(id);
-        if (row === undefined) return undefined;
-        db.sessions.put(id, this.#owned(row, now));
-        this.#lease.tell(db);
-        return this.#image(db, id, db.sessions.get(id) as SessionRow);
+        const owned = row && attachSession(row, row.fence, now);
+        if (owned !== undefined) this.#own(db, id, owned);
+        return this.#load(db, id);
       });
     } catch (cause) {
       throw storeFailed(this.#path, 'can not be written to', cause);
@@ -131,75 +135,37 @@ class LmdbStore implements SessionStore {
   }
 
   commit(id: string, fence: number, batch: SessionBatch): Promise<void> {
-    return this.#write({ of: { id, fence }, bytes: bytesOf(batch) }, (db) => {
-      const kept = db.sessions.get(id);
-      if (kept === undefined || kept.fence !== fence) {
-        return new NyotaError('NYOTA_TAKEN_OVER', `another process owns the session ${id} by now`);
-      }
-      const { credential } = batch;
-      if (credential !== undefined) forget(db, id);
-      const row = credential === undefined ? kept : anew(kept, credential);
-      for (const { key, bytes, revision, expiresAt } of batch.entries ?? []) {
-        if (bytes === undefined) db.entries.remove([id, key]);
-        else db.entries.put([id, key], [revision, expiresAt ?? null, bytes]);
-      }
-      const { trim = 0 } = batch;
-      const trimmed = trim > row.trimmed ? trim : row.trimmed;
-      for (const { seq, frame } of batch.outbound ?? []) {
-        if (seq > trimmed) db.frames.put([id, seq], frame);
-      }
-      trimFrames(db, id, row.trimmed + 1, trimmed);
-      db.sessions.put(id, {
-        ...row,
-        trimmed,
-        inbound: batch.inbound ?? row.inbound,
-        revision: batch.revision ?? row.revision,
-        lastSeq: batch.lastSeq ?? row.lastSeq,
-        resolvedSeq: batch.resolvedSeq ?? row.resolvedSeq,
-        detachedAt: batch.detachedAt === undefined ? row.detachedAt : batch.detachedAt,
-        established: batch.established ?? row.established,
-      });
+    return this.#write({ of: { id, fence }, bytes: bytesOfStep(batch) }, (db) => {
+      const step = commitStep(id, db.sessions.get(id), fence, batch);
+      if (step instanceof NyotaError) return step;
+      writeStep(db, id, step);
       return undefined;
     });
   }
 
   end(id: string, fence: number, tombstone: Tombstone, now: number): Promise<void> {
     return this.#write({}, (db) => {
-      const row = db.sessions.get(id);
-      if (row !== undefined && row.fence !== fence) return undefined;
-      const last = db.tombstones.get(id)?.fence ?? 0;
-      // A later owner has ended it already, and knows more of it.
-      if (row === undefined && fence < last) return undefined;
-      forget(db, id);
-      const { code, received, sent, exact = false } = tombstone;
-      db.tombstones.put(id, {
-        code,
-        received,
-        sent,
-        exact,
-        until: now + TOMBSTONE_MS,
-        fence: Math.max(fence, last),
-      });
-      return undefined;
+      const row = endSession(db.sessions.get(id), db.tombstones.get(id), fence, tombstone, now);
+      if (row === undefined) return;
+      removeSession(db, id);
+      db.tombstones.put(id, row);
     });
   }
 
   tombstone(id: string, now: number): Tombstone | undefined {
-    return this.#read((db) => {
-      const buried = db.tombstones.get(id);
-      if (buried === undefined || buried.until <= now) return undefined;
-      const { code, received, sent, exact } = buried;
-      return { code, received, sent, ...(exact ? { exact } : {}) };
-    });
+    return this.#read((db) => readTombstone(db.tombstones.get(id), now));
   }
 
+  /** Looks at some rows at a time outside of transactions, which hold up everybody else, and checks again inside of them. */
   async sweep(now: number): Promise<number> {
     const db = this.#databases();
-    const write = <T>(run: (inside: Databases) => T): Promise<T> =>
-      db.queue.run<T>({ bytes: 0, space: this.#space, run });
     try {
-      const ended = await sweepFolder({ db, lease: this.#lease, now, open: () => this.#open === db, write });
-      if (this.#open === db) db.queue.forgive((id, fence) => db.sessions.get(id)?.fence !== fence);
+      // Of processes that were killed: what they had read could not be used again.
+      db.env.readerCheck();
+      const ended = await this.#endLeftAlone(db, now);
+      await this.#forgetTombstones(db, now);
+      if (this.#open === db) await this.#write({}, forgetDeadOwners, db);
+      if (this.#open === db) db.queue.forgetFailed((id) => db.sessions.get(id)?.fence);
       return ended;
     } catch (cause) {
       throw storeFailed(this.#path, 'can not be read', cause);
@@ -209,7 +175,7 @@ class LmdbStore implements SessionStore {
   async close(): Promise<void> {
     const open = this.#open;
     this.#open = undefined;
-    this.#lease.stop();
+    clearInterval(this.#beating);
     if (open === undefined) return;
     try {
       await closeDatabases(open);
@@ -221,49 +187,19 @@ class LmdbStore implements SessionStore {
   #databases(): Databases {
     if (this.#open === undefined) {
       this.#open = openDatabases(this.#path);
-      this.#lease.start((beat) => this.#write({}, beat));
+      this.#beat();
+      this.#beating = setInterval(() => this.#beat(), BEAT_MS);
+      this.#beating.unref();
     }
     return this.#open;
   }
 
-  #image(db: Databases, id: string, row: SessionRow): StoredSession {
-    const entries: StoredEntry[] = [];
-    for (const { key, value } of db.entries.getRange({ start: [id], end: [id, AFTER_ALL] })) {
-      const [revision, expiresAt, bytes] = value;
-      entries.push({
-        key: key[1] as string,
-        revision,
-        expiresAt: expiresAt ?? undefined,
-        bytes: Buffer.from(bytes),
-      });
-    }
-    const outbound = this.#frames(db, id, row);
-    const { owner, credential, identity, resumeWindowMs, ...numbers } = row;
-    const record = {
-      id,
-      credential: Buffer.from(credential),
-      identity: Buffer.from(identity),
-      resumeWindowMs,
-    };
-    return { ...numbers, record, entries, outbound };
-  }
-
-  #owned(row: SessionRow, now: number, attempt = row.attempt): SessionRow {
-    const fence = Math.max(row.fence + 1, firstFence(now));
-    return { ...row, fence, attempt, detachedAt: null, owner: this.#owner };
-  }
-
-  #frames(db: Databases, id: string, { trimmed, lastSeq }: SessionRow): StoredFrame[] {
-    const frames: StoredFrame[] = [];
-    for (const { key, value } of db.frames.getRange({ start: [id, trimmed + 1], end: [id, AFTER_ALL] })) {
-      frames.push({ seq: key[1] as number, frame: Buffer.from(value) });
-    }
-    // A hole would be a message that is lost without a word.
-    const whole = frames.every(({ seq, frame }, i) => seq === trimmed + 1 + i && !isBlank(frame));
-    if (!whole || trimmed + frames.length < lastSeq) {
-      throw storeFailed(this.#path, `is damaged: frames of the session ${id} are gone. Put a copy back`);
-    }
-    return frames;
+  #load(db: Databases, id: string): StoredSession | undefined {
+    const row = db.sessions.get(id);
+    if (row === undefined) return undefined;
+    const session = loadSession(db, id, row);
+    if (session !== undefined) return session;
+    throw storeFailed(this.#path, `is damaged: frames of the session ${id} are gone. Put a copy back`);
   }
 
   #read<T>(fn: (db: Databases) => T): T {
@@ -281,33 +217,93 @@ class LmdbStore implements SessionStore {
   async #write<T>(
     about: Partial<Pick<Step<T>, 'of' | 'bytes'>>,
     run: (db: Databases) => T | NyotaError,
+    db = this.#databases(),
   ): Promise<T> {
-    return await this.#databases().queue.run({ bytes: 0, ...about, space: this.#space, run });
+    return await db.queue.run({ bytes: 0, ...about, room: this.#room, run: () => run(db) });
+  }
+
+  /** In a transaction. */
+  #own(db: Databases, id: string, head: HeadRow): void {
+    db.sessions.put(id, { ...head, owner: this.#owner });
+    // Where its first sign of life could not be written.
+    if (db.owners.get(this.#owner) === undefined) db.owners.put(this.#owner, Date.now());
+  }
+
+  #beat(): void {
+    // Where it can't be written, the store's own steps tell of it.
+    this.#write({}, (db) => void db.owners.put(this.#owner, Date.now())).catch(() => {});
+  }
+
+  /**
+   * Since when a session is alone. One whose client was connected when its process died has nobody who could end it: it is left
+   * alone from that process's last sign of life on.
+   */
+  #leftAt(db: Databases, { detachedAt, owner }: SessionRow): number | null {
+    if (detachedAt !== null || owner === this.#owner) return detachedAt;
+    const aliveAt = db.owners.get(owner) ?? 0;
+    return aliveAt + DEAD_AFTER_MS < Date.now() ? aliveAt : null;
+  }
+
+  async #endLeftAlone(db: Databases, now: number): Promise<number> {
+    const isLeft = (row: SessionRow): boolean => isOver(row, now, this.#leftAt(db, row));
+    let ended = 0;
+    for await (const rows of this.#pages(db, db.sessions)) {
+      const left = rows.filter(({ value }) => isLeft(value));
+      for (let i = 0; i < left.length && this.#open === db; i += CHANGE_ROWS) {
+        const some = left.slice(i, i + CHANGE_ROWS);
+        ended += await this.#write(
+          {},
+          () => {
+            let count = 0;
+            for (const { key: id, value } of some) {
+              const row = db.sessions.get(id);
+              // It may have changed hands since it was looked at, or its process lives after all.
+              if (row === undefined || row.fence !== value.fence || !isLeft(row)) continue;
+              removeSession(db, id);
+              db.tombstones.put(id, expireSession(row, now));
+              count++;
+            }
+            return count;
+          },
+          db,
+        );
+      }
+    }
+    return ended;
+  }
+
+  async #forgetTombstones(db: Databases, now: number): Promise<void> {
+    for await (const rows of this.#pages(db, db.tombstones)) {
+      const ids = rows.filter(({ value }) => isForgotten(value, now)).map(({ key }) => key);
+      const forget = (): void => {
+        for (const id of ids) {
+          const row = db.tombstones.get(id);
+          if (row !== undefined && isForgotten(row, now)) db.tombstones.remove(id);
+        }
+      };
+      if (ids.length > 0) await this.#write({}, forget, db);
+    }
+  }
+
+  /** The rows of a database, some at a time; ends early where the store is closed. */
+  async *#pages<V>(db: Databases, table: Database<V, string>): AsyncGenerator<{ key: string; value: V }[]> {
+    let after: string | undefined;
+    while (this.#open === db) {
+      db.env.resetReadTxn();
+      const from = after === undefined ? {} : { start: after, exclusiveStart: true };
+      const rows = [...table.getRange({ ...from, limit: LOOK_ROWS })];
+      yield rows;
+      after = rows.at(-1)?.key;
+      if (rows.length < LOOK_ROWS) return;
+      await setImmediate();
+    }
   }
 }
 
-/** What a batch adds to the file, about. What can't be written is found out where it is written. */
-function bytesOf({ entries = [], outbound = [] }: SessionBatch): number {
-  let bytes = 0;
-  for (const { bytes: value, key } of entries)
-    if (value !== undefined) bytes += rowBytes(value.length) + key.length;
-  for (const { frame } of outbound as readonly Partial<StoredFrame>[]) bytes += rowBytes(frame?.length ?? 0);
-  return bytes;
-}
-
-function trimFrames(db: Databases, id: string, from: number, to: number): void {
-  if (to - from < TRIM_ONE_BY_ONE) {
-    for (let seq = from; seq <= to; seq++) db.frames.remove([id, seq]);
-    return;
+function forgetDeadOwners(db: Databases): void {
+  for (const { key, value } of [...db.owners.getRange()]) {
+    if (value + FORGET_OWNER_AFTER_MS < Date.now()) db.owners.remove(key);
   }
-  // Numbers that never were are none of its business: there may be any number of them.
-  const range = { start: [id, from], end: [id, to], inclusiveEnd: true };
-  for (const key of [...db.frames.getKeys(range)]) db.frames.remove(key);
-}
-
-/** What is read where the file was cut off: such values have pages of their own, which LMDB does not look at. */
-function isBlank(frame: Buffer): boolean {
-  return frame.length > MAYBE_ELSEWHERE_BYTES && frame.readUInt32BE(0) === 0;
 }
 
 function readOptions(options: LmdbStoreOptions): Required<LmdbStoreOptions> {
@@ -330,6 +326,3 @@ function readOptions(options: LmdbStoreOptions): Required<LmdbStoreOptions> {
 function invalid(what: string, takes: string): NyotaError {
   return new NyotaError('NYOTA_INVALID_OPTION', `${what} of lmdbStore takes ${takes}`);
 }
-
-export type { SessionStore } from '../session-store.js';
-export type { SessionRow };

@@ -1,17 +1,18 @@
 /**
- * All writing of a process to a folder's databases begins here, and mends what a process that opens the folder may have broken.
+ * The one way into a folder's databases for what writes: steps wait here while a transaction is on its way to the disk, and the
+ * next one takes all of them, so that many sessions share an fsync. A step is answered when it is on disk.
  *
- * The number of the last transaction lies in the lock file, for all processes. LMDB (3.5.6 of its package, `mdb_env_open2`) lets
- * whoever opens the folder set it to what the data file said when the opening began. Where another process has committed
- * meanwhile, the number goes back: the next transaction would be given the number of one that is on disk, and take its place
- * without a word, or stumble over pages that are newer than itself. So each transaction looks before it writes, and where its
- * number is not new sets the shared one right, which is safe while it holds the lock of all writers; then it is begun again.
+ *   run --> waiting --> [ one transaction: step, step, step ] --> on disk --> answered
+ *
+ * Knows transactions, but not what lies in the databases.
  */
 import { openSync, readSync, writeSync } from 'node:fs';
 import { endianness } from 'node:os';
 import { join } from 'node:path';
 import type { RootDatabase } from 'lmdb';
-import { storeFailed } from './errors.js';
+import { NyotaError } from '../../errors.js';
+import { FailedOwners } from '../record.js';
+import { causeOf, type Room, storeFailed } from './disk.js';
 
 /** Where the lock file has the number: behind a magic number and the file's format, of 32 bits each. */
 const LAST_OFFSET = 8;
@@ -36,6 +37,15 @@ interface EnvironmentStats {
 /** Never closed: that would take the locks that LMDB has on the file from the whole process. */
 const lockFiles = new Map<string, number>();
 
+/**
+ * Single transactions, each of which first mends what a process that opens the folder may have broken.
+ *
+ * The number of the last transaction lies in the lock file, for all processes. LMDB (3.5.6 of its package, `mdb_env_open2`) lets
+ * whoever opens the folder set it to what the data file said when the opening began. Where another process has committed
+ * meanwhile, the number goes back: the next transaction would be given the number of one that is on disk, and take its place
+ * without a word, or stumble over pages that are newer than itself. So each transaction looks before it writes, and where its
+ * number is not new sets the shared one right, which is safe while it holds the lock of all writers; then it is begun again.
+ */
 export class Transactions {
   readonly #folder: string;
   readonly #env: RootDatabase & Numbers;
@@ -106,5 +116,159 @@ export class Transactions {
   #told(error: unknown): unknown {
     if (error !== BEGIN_AGAIN) return error;
     return storeFailed(this.#folder, 'could not be written: others open it all the time');
+  }
+}
+
+/** So many steps, or about so many bytes, go into one transaction at most. */
+const MAX_STEPS = 2_000;
+const MAX_BYTES = 16 * 2 ** 20;
+/** After so many in a row that failed alone nothing more of a transaction is tried. */
+const MAX_FAILURES = 3;
+
+export interface Step<T> {
+  /** The session that it changes, and its owner's fence: where it fails, later ones with this fence do too. Left out where no owner asks for it. */
+  readonly of?: { readonly id: string; readonly fence: number };
+  /** What it adds to the file, about; 0 where it frees more than it takes. */
+  readonly bytes: number;
+  /** Says whether there is room for them. */
+  readonly room: Room;
+  /** Runs in a transaction, perhaps again. A returned error refuses it, before anything is written; a throw undoes it. */
+  run(): T | NyotaError;
+}
+
+interface Waiting {
+  readonly step: Step<unknown>;
+  resolve(value: unknown): void;
+  reject(error: NyotaError): void;
+  /** Counts once it is on disk. */
+  result: unknown;
+  /** Its result is why it was not even tried. */
+  refused: boolean;
+}
+
+/**
+ * Steps take effect in the order of the calls. Where one throws, the whole transaction is undone and its steps are tried one by
+ * one, so that the others do not fail with it.
+ */
+export class CommitQueue {
+  readonly #path: string;
+  readonly #transactions: Transactions;
+  readonly #usedBytes: () => number;
+  readonly #failed = new FailedOwners();
+  /** What the steps of this process have added to the file so far, about. */
+  #takenBytes = 0;
+  #waiting: Waiting[] = [];
+  #working: Promise<void> | undefined;
+
+  /** @param usedBytes how much of the file is in use */
+  constructor(path: string, transactions: Transactions, usedBytes: () => number) {
+    this.#path = path;
+    this.#transactions = transactions;
+    this.#usedBytes = usedBytes;
+  }
+
+  run<T>(step: Step<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      const answer = resolve as (value: unknown) => void;
+      this.#waiting.push({ step, resolve: answer, reject, result: undefined, refused: false });
+      this.#working ??= this.#work();
+    });
+  }
+
+  /** Resolves once nothing waits. */
+  async whenIdle(): Promise<void> {
+    while (this.#working !== undefined) await this.#working;
+  }
+
+  /** Forgets the failures of owners who have lost their sessions. */
+  forgetFailed(fenceOf: (id: string) => number | undefined): void {
+    this.#failed.forgetOld(fenceOf);
+  }
+
+  async #work(): Promise<void> {
+    // Whoever calls in this turn goes along.
+    await Promise.resolve();
+    while (this.#waiting.length > 0) {
+      const group = this.#takeGroup();
+      const error = await this.#transact(group);
+      if (error === undefined) this.#answer(group);
+      else await this.#oneByOne(group, error);
+    }
+    this.#working = undefined;
+  }
+
+  #takeGroup(): Waiting[] {
+    let bytes = 0;
+    let count = 0;
+    for (const { step } of this.#waiting) {
+      if (count === MAX_STEPS || bytes > MAX_BYTES) break;
+      bytes += step.bytes;
+      count++;
+    }
+    return this.#waiting.splice(0, count);
+  }
+
+  async #oneByOne(group: readonly Waiting[], together: NyotaError): Promise<void> {
+    let failures = group.length === 1 ? MAX_FAILURES : 0;
+    let error: NyotaError | undefined = together;
+    for (const waiting of group) {
+      if (failures < MAX_FAILURES) {
+        error = await this.#transact([waiting]);
+        failures = error === undefined ? 0 : failures + 1;
+      }
+      if (error === undefined) this.#answer([waiting]);
+      else this.#fail(waiting, error);
+    }
+  }
+
+  /** Undefined where all of it is on disk; else why nothing of it is. */
+  async #transact(group: readonly Waiting[]): Promise<NyotaError | undefined> {
+    try {
+      const accepted = group.filter((waiting) => this.#accepts(waiting));
+      if (accepted.length === 0) return undefined;
+      await this.#transactions.run(() => {
+        for (const waiting of accepted) waiting.result = waiting.step.run();
+      });
+      return undefined;
+    } catch (error) {
+      return storeFailed(
+        this.#path,
+        'could not be written, and nothing of the step is',
+        await causeOf(error),
+      );
+    }
+  }
+
+  #accepts(waiting: Waiting): boolean {
+    const { of, bytes, room } = waiting.step;
+    if (waiting.refused) return false;
+    let refusal: NyotaError | undefined;
+    if (of !== undefined && this.#failed.has(of.id, of.fence)) {
+      const text = `did not take an earlier step of the session ${of.id}, so it takes none of this owner now`;
+      refusal = storeFailed(this.#path, text);
+    } else {
+      refusal = room.refusal(bytes, this.#takenBytes, this.#usedBytes);
+    }
+    if (refusal === undefined) {
+      this.#takenBytes += bytes;
+      return true;
+    }
+    waiting.refused = true;
+    waiting.result = refusal;
+    // Before the next one of this session is asked about.
+    if (of !== undefined) this.#failed.add(of.id, of.fence);
+    return false;
+  }
+
+  #fail({ step: { of }, reject }: Waiting, error: NyotaError): void {
+    if (of !== undefined) this.#failed.add(of.id, of.fence);
+    reject(error);
+  }
+
+  #answer(group: readonly Waiting[]): void {
+    for (const { result, resolve, reject } of group) {
+      if (result instanceof NyotaError) reject(result);
+      else resolve(result);
+    }
   }
 }

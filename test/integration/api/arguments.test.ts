@@ -1,4 +1,4 @@
-/** API.md, section 3, "Arguments": what travels, what can't, and that nothing changes after `send`. */
+/** docs/api.md, "Values that travel": what travels, what can't, and that nothing changes after `send`. */
 import { describe, expect, it } from 'vitest';
 import { NyotaError } from '../../../src/index.js';
 import { type AnyPeer, DIRECTIONS, nyotaErrorOf, once, rejectionOf, useKit } from '../../support/api-kit.js';

@@ -1,4 +1,4 @@
-/** API.md, section 3: `with({ timeoutMs, signal, ttlMs, volatile })`. */
+/** docs/api.md, "Call options": `with({ timeoutMs, signal, ttlMs, volatile })`. */
 import { describe, expect, it } from 'vitest';
 import type { NyotaError } from '../../../src/index.js';
 import {

@@ -1,4 +1,4 @@
-/** API.md, section 2: every form of `createClient`'s arguments. */
+/** docs/api.md, "Client": every form of `createClient`'s arguments. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,4 @@
-/** API.md, section 2: the forms of `createServer` and `listen`, and the ways to end a server. */
+/** docs/api.md, "Server": the forms of `createServer` and `listen`, and the ways to end a server. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';

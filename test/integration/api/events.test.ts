@@ -1,4 +1,4 @@
-/** API.md, section 3: listeners, `send`, acknowledgements, and back-pressure. */
+/** docs/api.md, "Peer": listeners, `send`, acknowledgements, and back-pressure. */
 import { describe, expect, it } from 'vitest';
 import type { NyotaError } from '../../../src/index.js';
 import {

@@ -1,4 +1,4 @@
-/** API.md, section 7: each lifecycle event with its arguments, and that no remote peer can cause or fake one. */
+/** docs/api.md, the events of clients, sessions and servers: each with its arguments, and that no remote peer can cause or fake one. */
 import net from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { type Client, createServer, type NyotaError, type Session } from '../../../src/index.js';

@@ -1,4 +1,4 @@
-/** API.md, section 8: each limit refuses, loudly and in time, and the rest goes on. */
+/** docs/api.md, "Limits": each limit refuses, loudly and in time, and the rest goes on. */
 import net from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { createServer, type NyotaError, type Session } from '../../../src/index.js';

@@ -1,4 +1,4 @@
-/** API.md, sections 2 and 8: a bad option throws at once, naming the option and what it takes. */
+/** docs/api.md, the options of servers and clients, and "Limits": a bad option throws at once, naming the option and what it takes. */
 import { describe, expect, it } from 'vitest';
 import { type ClientOptions, createClient, createServer, type ServerOptions } from '../../../src/index.js';
 import { nyotaErrorOf, useKit } from '../../support/api-kit.js';

@@ -1,4 +1,4 @@
-/** API.md, section 3: a peer's connection as its user sees and steers it. */
+/** docs/api.md, "Peer": a peer's connection as its user sees and steers it. */
 import net from 'node:net';
 import { describe, expect, it } from 'vitest';
 import type { NyotaError } from '../../../src/index.js';

@@ -1,4 +1,4 @@
-/** API.md, section 3: pausing, counting, and the ways to end a peer. */
+/** docs/api.md, "Peer": pausing, counting, and the ways to end a peer. */
 import { describe, expect, it } from 'vitest';
 import type { NyotaError } from '../../../src/index.js';
 import { type AnyPeer, cut, DIRECTIONS, deferred, once, useKit, within } from '../../support/api-kit.js';

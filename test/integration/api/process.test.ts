@@ -1,4 +1,4 @@
-/** API.md, section 3, `ref` and `unref`, and section 7: what a process does when nothing else is left to do. */
+/** docs/api.md, `ref` and `unref`, and docs/design.md, rule 72: what a process does when nothing else is left to do. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Built, build } from '../../support/api-built.js';
 import { cut, portOf, useKit } from '../../support/api-kit.js';

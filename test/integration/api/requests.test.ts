@@ -1,4 +1,4 @@
-/** API.md, section 3: `handle`, `unhandle` and `request` with each of its outcomes. */
+/** docs/api.md, "Peer": `handle`, `unhandle` and `request` with each of its outcomes. */
 import { describe, expect, it } from 'vitest';
 import { type HandlerContext, NyotaError } from '../../../src/index.js';
 import {

@@ -1,4 +1,4 @@
-/** API.md, section 3: what only a server has, and what only its sessions have. */
+/** docs/api.md, "Server" and "Session": what only a server has, and what only its sessions have. */
 import { describe, expect, it } from 'vitest';
 import type { Client, Server, Session } from '../../../src/index.js';
 import {

@@ -1,4 +1,4 @@
-/** API.md, section 5: keys, limits, compare-and-set, watching, times to live, conflicts. */
+/** docs/api.md, "Shared store": keys, limits, compare-and-set, watching, times to live, conflicts. */
 import { describe, expect, it } from 'vitest';
 import type { StoreConflict } from '../../../src/index.js';
 import {

@@ -1,4 +1,4 @@
-/** API.md, section 5: the shared store as both sides see it. */
+/** docs/api.md, "Shared store": the shared store as both sides see it. */
 import { describe, expect, it } from 'vitest';
 import {
   type AnyPeer,

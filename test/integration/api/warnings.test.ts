@@ -1,4 +1,4 @@
-/** API.md, section 7, and DESIGN.md, section 5: what nobody listens to is a warning, and no listener breaks anything. */
+/** docs/design.md, rule 69 and rule 72: what nobody listens to is a warning, and no listener breaks anything. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createClient, createServer, type ServerOptions } from '../../../src/index.js';
 import {

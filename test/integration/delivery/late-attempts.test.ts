@@ -5,9 +5,9 @@
 import { randomBytes } from 'node:crypto';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { MemoryStore } from '../../../src/index.js';
-import { FrameType } from '../../../src/wire/constants.js';
 import { startClient, startServer } from '../../support/delivery-pair.js';
 import { once } from '../../support/delivery-wait.js';
+import { FrameType } from '../../support/frame-type.js';
 import { open, RawPeer, RawServer } from '../../support/raw-peer.js';
 
 async function dial(port: number): Promise<RawPeer> {

@@ -1,5 +1,5 @@
 /**
- * A peer that takes nothing while a gigabyte is offered to it: `send` refuses, memory stays bounded, and what was
+ * A peer that takes nothing while a gigabyte (in the short form an eighth of it) is offered to it: `send` refuses, memory stays bounded, and what was
  * accepted arrives once the peer takes it. The sender is a process of its own, so that its memory can be watched.
  */
 import { type ChildProcess, fork } from 'node:child_process';
@@ -11,12 +11,14 @@ import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import type { Client, Session } from '../../../src/index.js';
 import { FAST, startClient, startProxy, startServer } from '../../support/delivery-pair.js';
 import { deferred, upTo } from '../../support/delivery-wait.js';
+import { inLength } from '../../support/length.js';
 
 const MIB = 1024 * 1024;
 /** The defaults, which the child runs with. */
 const MAX_OUTBOX_BYTES = 16 * MIB;
 const HIGH_WATER_BYTES = MIB;
 const MESSAGE_BYTES = 64 * 1024;
+const OFFERED_BYTES = inLength(1024, 128) * MIB;
 /** The outbox and what is on its way to the kernel, with room for what comes and goes between two collections. */
 const MAX_GROWTH_BYTES = MAX_OUTBOX_BYTES * 2 + 64 * MIB;
 
@@ -41,7 +43,10 @@ interface Child {
 }
 
 function start(...args: string[]): Child {
-  const child = fork(script, args, { execArgv: ['--expose-gc'], stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
+  const child = fork(script, [String(OFFERED_BYTES), ...args], {
+    execArgv: ['--expose-gc'],
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+  });
   onTestFinished(() => void child.kill('SIGKILL'));
   let stderr = '';
   child.stderr?.on('data', (chunk: Buffer) => {
@@ -82,7 +87,7 @@ function receive(peer: Client | Session) {
 }
 
 function expectBounded(offered: Offered): void {
-  expect(offered.accepted + offered.refused).toBe((1024 * MIB) / MESSAGE_BYTES);
+  expect(offered.accepted + offered.refused).toBe(OFFERED_BYTES / MESSAGE_BYTES);
   // First `send` asks to wait, above the high-water mark; then it refuses, at the limit of the outbox.
   expect(offered.firstWait).toBeGreaterThan(0);
   expect(offered.firstWait * MESSAGE_BYTES).toBeLessThanOrEqual(HIGH_WATER_BYTES);
@@ -95,7 +100,7 @@ function expectBounded(offered: Offered): void {
   for (const bytes of [rss, external, arrayBuffers]) expect(bytes).toBeLessThan(MAX_GROWTH_BYTES);
 }
 
-describe('a stalled peer and a gigabyte of sends', () => {
+describe(`a stalled peer and ${OFFERED_BYTES / MIB} MiB of sends`, () => {
   beforeAll(() => {
     const built = fileURLToPath(new URL('../../../dist/index.js', import.meta.url));
     if (!existsSync(built)) throw new Error('this test runs the built package: npm run build');

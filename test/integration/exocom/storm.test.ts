@@ -7,6 +7,7 @@ import type { ExoCom } from '../../../src/exocom/index.js';
 import { createFaultProxy } from '../../../src/testing/index.js';
 import { eventually } from '../../support/delivery-wait.js';
 import { ExoComKit, LOCAL, portOf, type TestRelay } from '../../support/exocom-kit.js';
+import { inLength } from '../../support/length.js';
 
 const kit = new ExoComKit();
 afterEach(() => kit.close());
@@ -98,7 +99,7 @@ describe('ExoCom in a storm', () => {
     }
     const webs = [kit.relay(proxy.port, 'web'), kit.relay(proxy.port, 'web')];
     await Promise.all(webs.map((web) => web.up()));
-    const total = 1_500;
+    const total = inLength(1_500, 800);
     const replacements: Promise<unknown>[] = [];
     const replies = await ask(webs, total, (n) => {
       if (n % 100 === 50) proxy.cut();
@@ -134,7 +135,7 @@ describe('ExoCom in a storm', () => {
     }
     const webs = [kit.relay(port, 'web'), kit.relay(port, 'web')];
     await Promise.all(webs.map((web) => web.up()));
-    const total = 600;
+    const total = inLength(600, 300);
     let restarted: Promise<unknown> = Promise.resolve();
     const replies = await ask(webs, total, (n) => {
       if (n % 300 !== 150) return;

@@ -1,4 +1,4 @@
-/** COMPAT.md's section on ExoRelay, statement by statement, with the real ExoCom. */
+/** docs/exorelay.md, statement by statement, with the real ExoCom. */
 import { createServer as createNetServer } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ExoCom } from '../../../src/exocom/index.js';

@@ -4,7 +4,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Session } from '../../../src/index.js';
 import { createFakeClock } from '../../../src/testing/index.js';
-import { FrameType } from '../../../src/wire/constants.js';
+import { FrameType } from '../../support/frame-type.js';
 import { Arena } from '../../support/hostile-arena.js';
 import { ack, body, event, frame, LIMITS, open, request } from '../../support/raw-peer.js';
 

@@ -3,7 +3,7 @@
  * nothing from the wire that could forge a line of it.
  */
 import { afterEach, describe, expect, it } from 'vitest';
-import { FrameType } from '../../../src/wire/constants.js';
+import { FrameType } from '../../support/frame-type.js';
 import { Arena } from '../../support/hostile-arena.js';
 import { body, event, frame, open, request } from '../../support/raw-peer.js';
 

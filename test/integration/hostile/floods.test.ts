@@ -5,7 +5,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createFakeClock } from '../../../src/testing/index.js';
-import { FrameType } from '../../../src/wire/constants.js';
+import { FrameType } from '../../support/frame-type.js';
 import { Arena, Patient } from '../../support/hostile-arena.js';
 import { ack, body, event, frame, RawServer, request } from '../../support/raw-peer.js';
 

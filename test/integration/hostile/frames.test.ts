@@ -4,7 +4,7 @@
  */
 import { afterEach, describe, expect, it } from 'vitest';
 import { LIFECYCLE_EVENTS } from '../../../src/lifecycle.js';
-import { FrameType } from '../../../src/wire/constants.js';
+import { FrameType } from '../../support/frame-type.js';
 import { Arena, Patient } from '../../support/hostile-arena.js';
 import {
   ack,

@@ -3,8 +3,8 @@
  */
 import { afterEach, describe, expect, it } from 'vitest';
 import { createFakeClock } from '../../../src/testing/index.js';
-import { FrameType } from '../../../src/wire/constants.js';
 import { encodePreamble } from '../../../src/wire/preamble.js';
+import { FrameType } from '../../support/frame-type.js';
 import { Arena, type ArenaOptions } from '../../support/hostile-arena.js';
 import { body, event, frame, LIMITS, lengthOnly, open, type RawPeer } from '../../support/raw-peer.js';
 

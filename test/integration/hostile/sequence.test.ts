@@ -2,7 +2,7 @@
  * Numbers that lie: acks of what was never sent, replays, gaps, and two connections for one session.
  */
 import { afterEach, describe, expect, it } from 'vitest';
-import { FrameType } from '../../../src/wire/constants.js';
+import { FrameType } from '../../support/frame-type.js';
 import { Arena, Patient } from '../../support/hostile-arena.js';
 import { ack, event, frame, open, type RawPeer, RawServer, request } from '../../support/raw-peer.js';
 

@@ -3,7 +3,7 @@
  */
 import { afterEach, describe, expect, it } from 'vitest';
 import { createFakeClock } from '../../../src/testing/index.js';
-import { FrameType } from '../../../src/wire/constants.js';
+import { FrameType } from '../../support/frame-type.js';
 import { Arena, Patient } from '../../support/hostile-arena.js';
 import { ack, body, event, frame, RawServer } from '../../support/raw-peer.js';
 

@@ -3,7 +3,7 @@
  * either side changes.
  */
 import { afterEach, describe, expect, it } from 'vitest';
-import { FrameType } from '../../../src/wire/constants.js';
+import { FrameType } from '../../support/frame-type.js';
 import { Arena, Patient } from '../../support/hostile-arena.js';
 import { body, event, frame, RawServer } from '../../support/raw-peer.js';
 

@@ -1,4 +1,4 @@
-/** API.md, section 2: a socket that the user brings, and a `createConnection` that makes them. */
+/** docs/api.md, "Client": a socket that the user brings, and a `createConnection` that makes them. */
 import net from 'node:net';
 import type { Duplex } from 'node:stream';
 import tls from 'node:tls';

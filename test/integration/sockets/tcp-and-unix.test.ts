@@ -1,4 +1,4 @@
-/** API.md, section 2: plain sockets, unix sockets, failover, deadlines, and addresses where nobody answers. */
+/** docs/api.md, "Client": plain sockets, unix sockets, failover, deadlines, and addresses where nobody answers. */
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';

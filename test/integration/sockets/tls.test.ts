@@ -1,4 +1,4 @@
-/** API.md, section 2: TLS and mutual TLS, and everything that can be wrong with it. */
+/** docs/security.md, "TLS": TLS and mutual TLS, and everything that can be wrong with it. */
 import net from 'node:net';
 import tls from 'node:tls';
 import { beforeAll, describe, expect, it } from 'vitest';

@@ -1,6 +1,6 @@
 /** The percentiles that `nyota bench` prints. */
 import { describe, expect, it } from 'vitest';
-import { LatencyHistogram } from '../../../src/cli/bench-histogram.js';
+import { LatencyHistogram } from '../../../src/cli/bench-load.js';
 import { type BenchResult, renderBench } from '../../../src/cli/bench-result.js';
 
 describe('a histogram of latencies', () => {

@@ -1,6 +1,6 @@
 /** At a fixed rate every message has its due time, whatever the server does. */
 import { describe, expect, it } from 'vitest';
-import { Pace } from '../../../src/cli/bench-pace.js';
+import { Pace } from '../../../src/cli/bench-load.js';
 
 describe('a pace', () => {
   it('lets the first message go at once and the next after its interval', () => {

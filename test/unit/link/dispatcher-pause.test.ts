@@ -1,7 +1,7 @@
 /** Pausing and resuming: what is held, how much, and what happens from within a listener. */
 import { describe, expect, it } from 'vitest';
 import { NyotaError } from '../../../src/errors.js';
-import { FrameType } from '../../../src/wire/constants.js';
+import { FrameType } from '../../support/frame-type.js';
 import { event, reply, request, ScriptedPeer } from '../../support/session-frames.js';
 import { SessionPair } from '../../support/session-pair.js';
 import { microtasks, settleable } from '../../support/session-side.js';
@@ -21,22 +21,22 @@ describe('a paused side', () => {
     const outcomes: unknown[] = [];
     const id = peer.side.request('ask', [], (outcome) => outcomes.push(outcome));
     peer.written();
-    peer.side.core.pause();
+    peer.side.core.link.pause();
     expect(peer.side.reading).toBe(false);
     peer.feed(event(1, 'a'), reply(2, id, 'answer'), event(3, 'b'));
     expect([names(peer), outcomes]).toEqual([[], []]);
-    peer.side.core.resume();
+    peer.side.core.link.resume();
     expect([names(peer), outcomes, peer.side.reading]).toEqual([['a', 'b'], [{ reply: 'answer' }], true]);
   });
 
   it('acknowledges what it held only once it has been handled, and then in time', () => {
     const peer = attached();
-    peer.side.core.pause();
+    peer.side.core.link.pause();
     peer.feed(event(1, 'a', [], true));
     peer.now += 10_000;
     peer.side.fireTimer();
     expect(peer.messages().filter((frame) => frame.ack > 0)).toEqual([]);
-    peer.side.core.resume();
+    peer.side.core.link.resume();
     expect(peer.side.woken).toBe(true);
     expect(peer.messages()).toMatchObject([{ type: FrameType.ACK, ack: 1 }]);
   });
@@ -44,18 +44,18 @@ describe('a paused side', () => {
   it('may pause in the middle of a chunk, from within a listener, and resume from within another', () => {
     const peer = attached();
     peer.side.listener = ({ event: name }) => {
-      if (name === 'pause') peer.side.core.pause();
+      if (name === 'pause') peer.side.core.link.pause();
       if (name === 'both') {
-        peer.side.core.pause();
-        peer.side.core.resume();
+        peer.side.core.link.pause();
+        peer.side.core.link.resume();
       }
       return undefined;
     };
     peer.feed(event(1, 'pause'), event(2, 'both'), event(3, 'c'), event(4, 'pause'), event(5, 'd'));
     expect(names(peer)).toEqual(['pause']);
-    peer.side.core.resume();
+    peer.side.core.link.resume();
     expect(names(peer)).toEqual(['pause', 'both', 'c', 'pause']);
-    peer.side.core.resume();
+    peer.side.core.link.resume();
     expect(names(peer)).toEqual(['pause', 'both', 'c', 'pause', 'd']);
   });
 
@@ -65,13 +65,13 @@ describe('a paused side', () => {
     let deepest = 0;
     peer.side.listener = () => {
       deepest = Math.max(deepest, ++inside);
-      peer.side.core.resume();
+      peer.side.core.link.resume();
       inside--;
       return undefined;
     };
-    peer.side.core.pause();
+    peer.side.core.link.pause();
     peer.feed(event(1, 'a'), event(2, 'b'), event(3, 'c'));
-    peer.side.core.resume();
+    peer.side.core.link.resume();
     expect([deepest, names(peer)]).toEqual([1, ['a', 'b', 'c']]);
   });
 
@@ -82,10 +82,10 @@ describe('a paused side', () => {
       order.push(n);
       done(true, n);
     });
-    peer.side.core.pause();
+    peer.side.core.link.pause();
     const frames = Array.from({ length: 10_000 }, (_, i) => request(i + 1, i + 1, 'quick', [i]));
     peer.feed(...frames);
-    peer.side.core.resume();
+    peer.side.core.link.resume();
     expect(peer.failures).toEqual([]);
     expect(order).toEqual(Array.from({ length: 10_000 }, (_, i) => i));
   });
@@ -94,14 +94,14 @@ describe('a paused side', () => {
     const pair = new SessionPair();
     pair.connect();
     await pair.settle();
-    pair.server.core.pause();
+    pair.server.core.link.pause();
     pair.client.set('key', 1);
     await pair.settle();
     let synced = false;
     pair.client.core.store.whenSynced(() => {
       synced = true;
     });
-    pair.server.core.resume();
+    pair.server.core.link.resume();
     await pair.settle();
     expect([synced, pair.server.content()]).toEqual([true, [['key', 1]]]);
   });
@@ -111,8 +111,8 @@ describe('a paused side', () => {
     pair.connect();
     await pair.settle();
     pair.server.listener = () => {
-      pair.server.core.pause();
-      pair.server.core.resume();
+      pair.server.core.link.pause();
+      pair.server.core.link.resume();
       return undefined;
     };
     for (let i = 0; i < 2_000; i++) {
@@ -127,7 +127,7 @@ describe('a paused side', () => {
     const pair = new SessionPair();
     pair.connect();
     await pair.settle();
-    pair.client.core.pause();
+    pair.client.core.link.pause();
     pair.server.send('a');
     pair.cut();
     pair.connect();
@@ -135,7 +135,7 @@ describe('a paused side', () => {
     expect(pair.client.reading).toBe(false);
     await pair.advance(60_000);
     expect([pair.client.dispatched, pair.failures]).toEqual([[], []]);
-    pair.client.core.resume();
+    pair.client.core.link.resume();
     await pair.settle();
     expect(pair.client.dispatched.length).toBe(1);
   });
@@ -160,8 +160,8 @@ describe('what is held', () => {
     peer.side.listener = ({ event: name }) => (name === 'stuck' ? new Promise(() => {}) : undefined);
     peer.feed(event(1, 'stuck'), event(2, 'held'), request(3, 1, 'large', ['x'.repeat(5_000)]));
     expect([names(peer), peer.side.reading]).toEqual([['stuck'], false]);
-    peer.side.core.restart(undefined, LOST, true);
-    expect([names(peer), peer.side.core.dispatcher.reading]).toEqual([['stuck', 'held'], true]);
+    peer.side.core.link.restart(undefined, LOST, true);
+    expect([names(peer), peer.side.core.link.reading]).toEqual([['stuck', 'held'], true]);
     peer.attach();
     peer.feed(event(1, 'of the new session'));
     expect(names(peer)).toEqual(['stuck', 'held', 'of the new session']);
@@ -169,23 +169,23 @@ describe('what is held', () => {
 
   it('stays held in a new session while the user pauses', () => {
     const peer = attached('client');
-    peer.side.core.pause();
+    peer.side.core.link.pause();
     peer.feed(event(1, 'held'), request(2, 1, 'work'));
-    peer.side.core.restart(undefined, LOST, true);
+    peer.side.core.link.restart(undefined, LOST, true);
     peer.attach();
     peer.feed(event(1, 'new'));
     expect(names(peer)).toEqual([]);
-    peer.side.core.resume();
+    peer.side.core.link.resume();
     expect(names(peer)).toEqual(['held', 'new']);
   });
 
   it('counts against highWaterBytes in the new session as it did in the old one', () => {
     const peer = attached('client', { maxRunningHandlers: 1, highWaterBytes: 3_000 });
     peer.side.listener = ({ event: name }) => (name === 'stuck' ? new Promise(() => {}) : undefined);
-    peer.side.core.pause();
+    peer.side.core.link.pause();
     peer.feed(event(1, 'held', ['x'.repeat(2_500)]), request(2, 1, 'gone', ['x'.repeat(2_500)]));
-    peer.side.core.restart(undefined, LOST, true);
-    peer.side.core.resume();
+    peer.side.core.link.restart(undefined, LOST, true);
+    peer.side.core.link.resume();
     peer.attach();
     peer.feed(event(1, 'stuck'), event(2, 'b', ['x'.repeat(1_000)]));
     expect(peer.side.reading).toBe(true);
@@ -197,12 +197,12 @@ describe('what is held', () => {
     const peer = attached();
     const first = settleable();
     peer.side.listener = () => first.promise;
-    peer.side.core.pause();
+    peer.side.core.link.pause();
     peer.feed(event(1, 'held'));
-    peer.side.core.end(LOST);
-    peer.side.core.resume();
+    peer.side.core.link.end(LOST);
+    peer.side.core.link.resume();
     first.settle();
     await microtasks();
-    expect([names(peer), peer.side.core.dispatcher.idle]).toEqual([[], true]);
+    expect([names(peer), peer.side.core.link.idle]).toEqual([[], true]);
   });
 });

@@ -1,8 +1,9 @@
 /** What arrives is dispatched once and in order; what is held, and when the other side is not read any more. */
 import { describe, expect, it } from 'vitest';
 import type { NyotaError } from '../../../src/errors.js';
-import { Flag, FrameType } from '../../../src/wire/constants.js';
+import { Flag } from '../../../src/wire/constants.js';
 import { encodeFrame } from '../../../src/wire/frame-encoder.js';
+import { FrameType } from '../../support/frame-type.js';
 import { thrownCode } from '../../support/session-codes.js';
 import { ack, cancel, event, reply, request, ScriptedPeer, volatile } from '../../support/session-frames.js';
 import { microtasks, type Settleable, settleable } from '../../support/session-side.js';
@@ -33,7 +34,7 @@ describe('numbers', () => {
     peer.written();
     peer.feed(event(1, 'a'), event(2, 'b'), event(3, 'c'));
     expect(names(peer)).toEqual(['a', 'b', 'c']);
-    expect(peer.side.core.counters.duplicatesDropped).toBe(2);
+    expect(peer.side.core.link.counters.duplicatesDropped).toBe(2);
     expect(peer.messages()).toMatchObject([{ type: FrameType.ACK, ack: 3 }]);
   });
 
@@ -150,7 +151,7 @@ describe('settleTimeoutMs', () => {
     const peer = attached({ settleTimeoutMs: 500, maxRunningHandlers: 1 });
     const running = slowListeners(peer);
     peer.feed(event(1, 'stuck'), event(2, 'next'));
-    expect(peer.side.core.nextDeadline).toBeLessThanOrEqual(1_500);
+    expect(peer.side.core.link.nextDeadline).toBeLessThanOrEqual(1_500);
     peer.now += 499;
     peer.side.fireTimer();
     expect(names(peer)).toEqual(['stuck']);
@@ -163,7 +164,7 @@ describe('settleTimeoutMs', () => {
     running[0]?.settle(); // too late to count
     running[1]?.settle();
     await microtasks();
-    expect(peer.side.core.dispatcher.idle).toBe(true);
+    expect(peer.side.core.link.idle).toBe(true);
   });
 
   it('lets a long request be answered still, and reports nothing of it', () => {
@@ -201,10 +202,10 @@ describe('volatile events', () => {
   it('are dispatched where they can be at once, and dropped otherwise', () => {
     const peer = attached();
     peer.feed(volatile('now', [1]));
-    peer.side.core.pause();
+    peer.side.core.link.pause();
     peer.feed(volatile('dropped'));
     expect(names(peer)).toEqual(['now']);
-    expect(peer.side.core.counters.volatileDropped).toBe(1);
+    expect(peer.side.core.link.counters.volatileDropped).toBe(1);
     expect(thrownCode(() => peer.feed(volatile('close')))).toBe('NYOTA_RESERVED_EVENT');
   });
 });

@@ -2,9 +2,20 @@
 import { describe, expect, it } from 'vitest';
 import { ACK_DELAY_MS, Inbox } from '../../../src/link/inbox.js';
 import { Outbox } from '../../../src/link/outbox.js';
-import { FrameType, SEQUENCED_HEADER_BYTES } from '../../../src/wire/constants.js';
+import { SEQUENCED_HEADER_BYTES } from '../../../src/wire/constants.js';
+import { FrameType } from '../../support/frame-type.js';
 import { event, ScriptedPeer } from '../../support/session-frames.js';
 
+/** What a process before has kept of a session in which nothing was handled. */
+const EMPTY = {
+  inbound: { settled: 0, beyond: [] },
+  entries: [],
+  revision: 0,
+  outbound: [],
+  trimmed: 0,
+  lastSeq: 0,
+  resolvedSeq: 0,
+};
 const FRAME_BYTES = SEQUENCED_HEADER_BYTES + 5;
 
 describe('an ack that waits for a step', () => {
@@ -56,16 +67,16 @@ describe('an outbox that is shut', () => {
 describe('a session that another process has had before', () => {
   it('knows what was dispatched once all has been dispatched again, not once it has arrived', () => {
     const peer = new ScriptedPeer('server');
-    const { dispatcher } = peer.side.core;
-    dispatcher.restore({ settled: 0, beyond: [] });
-    expect(dispatcher.knowsDispatched).toBe(false);
-    dispatcher.expectRedelivery(2);
+    const { link } = peer.side.core;
+    link.keepInStore({ commit: () => {}, failed: () => {} }, EMPTY);
+    expect(link.knowsDispatched).toBe(false);
+    link.expectRedelivery(2);
     peer.attach();
-    peer.side.core.pause();
+    peer.side.core.link.pause();
     peer.feed(event(1, 'a'), event(2, 'b'));
-    expect(dispatcher.knowsDispatched).toBe(false);
-    peer.side.core.resume();
+    expect(link.knowsDispatched).toBe(false);
+    peer.side.core.link.resume();
     expect(peer.side.dispatched.map(({ event: name }) => name)).toEqual(['a', 'b']);
-    expect(dispatcher.knowsDispatched).toBe(true);
+    expect(link.knowsDispatched).toBe(true);
   });
 });

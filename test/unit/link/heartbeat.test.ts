@@ -1,6 +1,6 @@
 /** When this side pings, when it takes the other side for dead, and how it measures the round trip. */
 import { describe, expect, it } from 'vitest';
-import { Heartbeat } from '../../../src/link/heartbeat.js';
+import { Heartbeat } from '../../../src/link/attachment.js';
 
 const OPTIONS = { pingIntervalMs: 1_000, pingTimeoutMs: 400 };
 

@@ -10,7 +10,7 @@ describe('what an ack claims', () => {
   it('is all that has been received, where everything settles at once', () => {
     const inbox = new Inbox();
     accept(inbox, 3);
-    expect([inbox.received, inbox.ackable, inbox.takeAck(), inbox.ackSent]).toEqual([3, 3, 3, 3]);
+    expect([inbox.received, inbox.ackable, inbox.takeAck(), inbox.ackReady]).toEqual([3, 3, 3, false]);
   });
 
   it('ends before the first that has not settled, however many behind it have', () => {

@@ -5,7 +5,8 @@ import { describe, expect, it } from 'vitest';
 import { encodePlain } from '../../../src/codec/plain-encoder.js';
 import { NyotaError } from '../../../src/errors.js';
 import { Outbox } from '../../../src/link/outbox.js';
-import { FrameType, SEQUENCED_HEADER_BYTES } from '../../../src/wire/constants.js';
+import { SEQUENCED_HEADER_BYTES } from '../../../src/wire/constants.js';
+import { FrameType } from '../../support/frame-type.js';
 
 const MIB = 1024 * 1024;
 const LIMITS = { maxDepth: 8, maxValues: 100 };

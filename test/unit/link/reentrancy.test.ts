@@ -1,9 +1,9 @@
 /** Callbacks that call in again: what a user does inside onAck, a listener, a change or an error must not break a session. */
 import { describe, expect, it } from 'vitest';
 import { NyotaError } from '../../../src/errors.js';
-import { FrameType } from '../../../src/wire/constants.js';
 import { encodeFrame } from '../../../src/wire/frame-encoder.js';
 import { encodeFields } from '../../../src/wire/message-fields.js';
+import { FrameType } from '../../support/frame-type.js';
 import { thrownCode } from '../../support/session-codes.js';
 import { ack, event, ScriptedPeer } from '../../support/session-frames.js';
 import { SessionPair } from '../../support/session-pair.js';
@@ -18,7 +18,7 @@ describe('a callback that ends the session', () => {
   it('in an acknowledgement: nothing of the same frame or chunk is dispatched any more', () => {
     const peer = new ScriptedPeer('server');
     peer.attach();
-    peer.side.send('a', [], () => peer.side.core.end(CLOSED));
+    peer.side.send('a', [], () => peer.side.core.link.end(CLOSED));
     peer.written();
     const both = encodeFrame(FrameType.EVENT, { seq: 1, ack: 1 }, encodeFields(['late', []]));
     peer.feed(both, event(2, 'later'));
@@ -29,7 +29,7 @@ describe('a callback that ends the session', () => {
     const peer = new ScriptedPeer('server');
     peer.attach();
     peer.side.listener = () => {
-      peer.side.core.end(CLOSED);
+      peer.side.core.link.end(CLOSED);
       return Promise.resolve();
     };
     peer.feed(event(1, 'a'), event(2, 'b'));
@@ -39,23 +39,22 @@ describe('a callback that ends the session', () => {
 
   it('in a message taken back at the handshake: the session stays ended', () => {
     const peer = new ScriptedPeer('client');
-    peer.side.send('large', ['x'.repeat(1_000)], () => peer.side.core.end(CLOSED));
+    peer.side.send('large', ['x'.repeat(1_000)], () => peer.side.core.link.end(CLOSED));
     expect(thrownCode(() => peer.attach(0, TINY))).toBe('NYOTA_CLOSED');
-    expect(peer.side.core.state.is).toBe('ended');
+    expect(peer.side.core.link.state.is).toBe('ended');
   });
 
   it('when a deadline has passed: time brings nothing more', () => {
     const peer = new ScriptedPeer('server');
     peer.side.set('expires', 1, 10);
-    const { sender } = peer.side.core;
-    sender.event(sender.encodeEvent('a', []), {
+    peer.side.core.events.send('a', [], {
       expiresAt: peer.now + 10,
-      onAck: () => peer.side.core.end(CLOSED),
+      onAck: () => peer.side.core.link.end(CLOSED),
     });
     const { size } = peer.side.seen;
     peer.now += 10;
-    peer.side.core.tick();
-    expect([sender.outbox.frames, peer.side.seen.size]).toEqual([0, size]);
+    peer.side.core.link.tick();
+    expect([peer.side.core.link.outbox.frames, peer.side.seen.size]).toEqual([0, size]);
   });
 });
 
@@ -87,7 +86,7 @@ describe('a callback that sends, in a session that begins again', () => {
       ['ask', 'answer'],
     ]);
     expect(pair.server.content()).toEqual([['key', 'new']]);
-    expect([pair.failures, pair.client.core.quiet]).toEqual([[], true]);
+    expect([pair.failures, pair.client.core.link.quiet]).toEqual([[], true]);
   });
 
   it('in a change of the store that an invalidated session brings', () => {
@@ -96,7 +95,7 @@ describe('a callback that sends, in a session that begins again', () => {
     const told: unknown[] = [];
     peer.side.set('key', 1);
     peer.written();
-    peer.side.core.detach(peer.generation);
+    peer.side.core.link.detach(peer.generation);
     peer.side.send('kept', [], (error) => told.push(['kept', error]));
     peer.side.onChanged = (changes) => {
       if (changes.some(({ bytes }) => bytes === undefined)) {
@@ -105,7 +104,7 @@ describe('a callback that sends, in a session that begins again', () => {
         peer.side.set('mine', true);
       }
     };
-    peer.side.core.restart(0, LOST, false);
+    peer.side.core.link.restart(0, LOST, false);
     expect(told).toEqual([]);
     expect(peer.side.content()).toEqual([['mine', true]]);
     peer.attach();
@@ -125,7 +124,7 @@ describe('a callback that sends, in a session that begins again', () => {
       ['subscribe', undefined],
       ['who', 'you'],
     ]);
-    expect(peer.side.core.quiet).toBe(true);
+    expect(peer.side.core.link.quiet).toBe(true);
   });
 });
 
@@ -155,6 +154,6 @@ describe('a callback that sends in turn', () => {
     pair.connect();
     fill();
     await pair.advance(2_000);
-    expect([refilled, client.core.sender.outbox.frames]).toEqual([5, 0]);
+    expect([refilled, client.core.link.outbox.frames]).toEqual([5, 0]);
   });
 });

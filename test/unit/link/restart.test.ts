@@ -1,7 +1,7 @@
 /** A new session after the old one was lost: what goes along, what is uncertain, and what becomes of the store. */
 import { describe, expect, it } from 'vitest';
 import { NyotaError } from '../../../src/errors.js';
-import { FrameType } from '../../../src/wire/constants.js';
+import { FrameType } from '../../support/frame-type.js';
 import { SessionPair } from '../../support/session-pair.js';
 
 const ABORTED = new NyotaError('NYOTA_ABORTED', 'aborted');
@@ -40,7 +40,7 @@ describe('a lost session', () => {
       ['b', undefined],
       ['c', undefined],
     ]);
-    expect([pair.failures, pair.client.core.quiet]).toEqual([[], true]);
+    expect([pair.failures, pair.client.core.link.quiet]).toEqual([[], true]);
   });
 
   it('leaves nothing uncertain where the server remembers up to where it had handled', async () => {
@@ -51,7 +51,7 @@ describe('a lost session', () => {
     pair.pump();
     pair.cut();
     pair.client.send('unsent');
-    const handled = pair.client.core.sender.outbox.ackedSeq + 1;
+    const handled = pair.client.core.link.outbox.ackedSeq + 1;
     expect(pair.loseSession(handled)).toEqual({ uncertain: 0 });
     expect(told).toEqual([['handled', undefined]]);
     pair.connect();
@@ -67,13 +67,13 @@ describe('a lost session', () => {
     const pair = await connected();
     const id = pair.client.request('given up', [], () => {});
     pair.pump();
-    pair.client.core.sender.cancelRequest(id, ABORTED);
+    pair.client.core.requests.cancel(id, ABORTED);
     const ran: string[] = [];
     pair.loseSession(0);
     pair.server.handlers.set('given up', () => ran.push('given up'));
     pair.connect();
     await pair.advance(100);
-    expect([ran, pair.client.core.quiet]).toEqual([[], true]);
+    expect([ran, pair.client.core.link.quiet]).toEqual([[], true]);
   });
 
   it('drops replies to the old server’s requests; their handlers see it', async () => {
@@ -91,7 +91,7 @@ describe('a lost session', () => {
     pair.loseSession(undefined);
     finish();
     expect(reason).toMatchObject({ code: 'NYOTA_SESSION_LOST' });
-    expect(pair.client.core.sender.outbox.frames).toBe(0);
+    expect(pair.client.core.link.outbox.frames).toBe(0);
   });
 
   it('may be lost again before the new one began', async () => {
@@ -157,7 +157,7 @@ describe('the store of a lost session', () => {
     const before = pair.client.content();
     pair.loseSession(undefined);
     expect(pair.client.content()).toEqual(before);
-    for (let i = 0; i < 20 && !pair.client.core.quiet; i++) {
+    for (let i = 0; i < 20 && !pair.client.core.link.quiet; i++) {
       pair.connect();
       await pair.advance(100);
     }
@@ -199,7 +199,7 @@ describe('the store of a lost session', () => {
     );
     pair.loseSession(undefined);
     const types: unknown[] = [];
-    pair.client.core.sender.outbox.forEach((_seq, frame) => {
+    pair.client.core.link.outbox.forEach((_seq, frame) => {
       types.push(frame[4]);
     });
     expect([types, answers]).toEqual([[FrameType.KV_OP], ['NYOTA_SESSION_LOST']]);

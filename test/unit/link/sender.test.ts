@@ -1,7 +1,8 @@
 /** What a side sends: limits, high water, volatile events, requests and their replies, and what the other side can't take. */
 import { describe, expect, it } from 'vitest';
+import { encodePrepared } from '../../../src/codec/payload.js';
 import { NyotaError } from '../../../src/errors.js';
-import { FrameType } from '../../../src/wire/constants.js';
+import { FrameType } from '../../support/frame-type.js';
 import { thrownCode } from '../../support/session-codes.js';
 import { ack, reply, request, ScriptedPeer } from '../../support/session-frames.js';
 import { SessionPair } from '../../support/session-pair.js';
@@ -18,8 +19,8 @@ describe('sending', () => {
     expect(thrownCode(() => peer.side.request('e', [Symbol('s')], () => {}))).toBe('NYOTA_UNSERIALIZABLE');
     peer.side.send('fits');
     expect(thrownCode(() => peer.side.send('one too many'))).toBe('NYOTA_OUTBOX_FULL');
-    expect(peer.side.core.sender.outbox.lastSeq).toBe(1);
-    expect([peer.side.core.counters.sent, peer.side.core.sender.requests.size]).toEqual([1, 0]);
+    expect(peer.side.core.link.outbox.lastSeq).toBe(1);
+    expect([peer.side.core.link.counters.sent, peer.side.core.requests.pending]).toEqual([1, 0]);
   });
 
   it('does not ask anybody to wait for room that there never is: a message larger than the whole outbox', () => {
@@ -27,7 +28,7 @@ describe('sending', () => {
     expect(thrownCode(() => peer.side.send('e', ['x'.repeat(5_000)]))).toBe('NYOTA_FRAME_TOO_LARGE');
     peer.side.send('e', ['x'.repeat(3_000)]);
     expect(thrownCode(() => peer.side.send('e', ['x'.repeat(3_000)]))).toBe('NYOTA_OUTBOX_FULL');
-    expect(peer.side.core.sender.outbox.lastSeq).toBe(1);
+    expect(peer.side.core.link.outbox.lastSeq).toBe(1);
   });
 
   it('takes a frame of exactly maxFrameBytes, and none of one byte more', () => {
@@ -37,7 +38,7 @@ describe('sending', () => {
     peer.attach();
     const largest = peer.messages().length;
     expect(largest).toBeGreaterThan(50);
-    const { outbox } = peer.side.core.sender;
+    const { outbox } = peer.side.core.link;
     let longest = 0;
     outbox.forEach((_seq, frame) => {
       longest = Math.max(longest, frame.length - 4);
@@ -68,7 +69,7 @@ describe('sending', () => {
     peer.feed(ack(1));
     expect(peer.side.drains).toBe(0);
     peer.feed(ack(2));
-    expect([peer.side.drains, peer.side.core.sender.outbox.frames]).toEqual([1, 4]);
+    expect([peer.side.drains, peer.side.core.link.outbox.frames]).toEqual([1, 4]);
     // Smaller ones count by their bytes alone, however few they are.
     for (let i = 0; i < 2; i++) peer.side.send('less', [large.subarray(0, 150_000)]);
     peer.written();
@@ -93,11 +94,11 @@ describe('sending', () => {
   it('drops volatile events above the high-water mark', () => {
     const peer = new ScriptedPeer('client', { highWaterBytes: 1_000 });
     peer.attach();
-    const taken = Array.from({ length: 5 }, () => peer.side.core.volatile('v', ['x'.repeat(400)]));
+    const taken = Array.from({ length: 5 }, () => peer.side.core.events.sendVolatile('v', ['x'.repeat(400)]));
     expect(taken).toEqual([true, true, true, false, false]);
-    expect(peer.side.core.counters.volatileDropped).toBe(2);
+    expect(peer.side.core.link.counters.volatileDropped).toBe(2);
     expect(types(peer.messages())).toEqual(Array(3).fill(FrameType.VOLATILE));
-    expect(peer.side.core.volatile('v', [])).toBe(true);
+    expect(peer.side.core.events.sendVolatile('v', [])).toBe(true);
   });
 });
 
@@ -125,7 +126,7 @@ describe('a request', () => {
     peer.side.fireTimer();
     expect(codes).toEqual(['NYOTA_TIMEOUT', 'NYOTA_TIMEOUT']);
     expect(types(peer.messages())).toEqual([FrameType.SKIP, FrameType.CANCEL]);
-    expect(peer.side.core.sender.nextDeadline).toBe(Number.POSITIVE_INFINITY);
+    expect(peer.side.core.requests.nextDeadline).toBe(Number.POSITIVE_INFINITY);
   });
 
   it('that is cancelled tells the handler, or was never there', () => {
@@ -135,7 +136,7 @@ describe('a request', () => {
     const sent = peer.side.request('sent', [], ({ error }) => outcomes.push(error));
     peer.written();
     const unsent = peer.side.request('unsent', [], ({ error }) => outcomes.push(error));
-    for (const id of [sent, unsent, unsent]) peer.side.core.sender.cancelRequest(id, ABORTED);
+    for (const id of [sent, unsent, unsent]) peer.side.core.requests.cancel(id, ABORTED);
     expect(outcomes).toEqual([ABORTED, ABORTED]);
     expect(peer.messages()).toMatchObject([
       { type: FrameType.SKIP },
@@ -148,10 +149,10 @@ describe('a request', () => {
     const errors: unknown[] = [];
     const options = { timeoutMs: 1_000, expiresAt: peer.now + 10 };
     const failed = (error: unknown) => errors.push((error as NyotaError).code);
-    peer.side.core.sender.request('r', [], options, () => errors.push('a reply'), failed);
+    peer.side.core.requests.request('r', [], options, () => errors.push('a reply'), failed);
     peer.now += 10;
     peer.side.fireTimer();
-    expect([errors, peer.side.core.counters.expired, peer.side.core.sender.requests.size]).toEqual([
+    expect([errors, peer.side.core.link.counters.expired, peer.side.core.requests.pending]).toEqual([
       ['NYOTA_EXPIRED'],
       1,
       0,
@@ -249,10 +250,12 @@ describe('limits that the other side announces', () => {
     expect(thrownCode(() => peer.side.send('e', ['x'.repeat(600)]))).toBe('NYOTA_FRAME_TOO_LARGE');
     expect(thrownCode(() => peer.side.send('e', [deep]))).toBe('NYOTA_PAYLOAD_TOO_COMPLEX');
     expect(thrownCode(() => peer.side.send('e', [wide]))).toBe('NYOTA_PAYLOAD_TOO_COMPLEX');
-    expect(thrownCode(() => peer.side.core.volatile('e', ['x'.repeat(600)]))).toBe('NYOTA_FRAME_TOO_LARGE');
-    const { sender } = peer.side.core;
-    const body = Buffer.from(new ScriptedPeer('client').side.core.sender.encodeEvent('e', [deep]));
-    expect(thrownCode(() => sender.sharedEvent(body))).not.toBe('nothing thrown');
+    expect(thrownCode(() => peer.side.core.events.sendVolatile('e', ['x'.repeat(600)]))).toBe(
+      'NYOTA_FRAME_TOO_LARGE',
+    );
+    const { events } = peer.side.core;
+    const body = Buffer.from(encodePrepared(['e', [deep]]));
+    expect(thrownCode(() => events.sendEncoded(body))).not.toBe('nothing thrown');
   });
 
   it('take back what was queued before, tell its sender, and let the rest through', () => {
@@ -276,6 +279,6 @@ describe('limits that the other side announces', () => {
       ['fits', undefined],
     ]);
     expect(peer.side.reports.map(({ code }) => code)).toContain('NYOTA_PAYLOAD_TOO_COMPLEX');
-    expect(peer.side.core.sender.requests.size).toBe(0);
+    expect(peer.side.core.requests.pending).toBe(0);
   });
 });

@@ -1,9 +1,10 @@
 /** Attach and detach, acknowledgements on the wire, heartbeats, and the rules that end a connection. */
 import { describe, expect, it } from 'vitest';
 import { NyotaError } from '../../../src/errors.js';
-import { Flag, FrameType } from '../../../src/wire/constants.js';
+import { Flag } from '../../../src/wire/constants.js';
 import { encodeFrame } from '../../../src/wire/frame-encoder.js';
 import { encodePing } from '../../../src/wire/messages.js';
+import { FrameType } from '../../support/frame-type.js';
 import { thrownCode } from '../../support/session-codes.js';
 import { ack, event, ScriptedPeer } from '../../support/session-frames.js';
 import { SessionPair } from '../../support/session-pair.js';
@@ -22,22 +23,22 @@ describe('a connection', () => {
     const old = peer.generation;
     peer.attach();
     const { core } = peer.side;
-    expect([core.detach(old), core.chunkStart(old, 10), core.pull(old), core.state.is]).toEqual([
-      false,
-      false,
-      undefined,
-      'attached',
-    ]);
+    expect([
+      core.link.detach(old),
+      core.link.chunkStart(old, 10),
+      core.link.pull(old),
+      core.link.state.is,
+    ]).toEqual([false, false, undefined, 'attached']);
     peer.generation = old;
     peer.feed(event(1, 'from the old one'));
     expect(peer.side.dispatched).toEqual([]);
-    expect(core.counters.reconnects).toBe(1);
+    expect(core.link.counters.reconnects).toBe(1);
   });
 
   it('begins with what the other side has not received, and the volatile ones are gone', () => {
     const peer = attached();
     for (const name of ['a', 'b', 'c']) peer.side.send(name);
-    peer.side.core.volatile('v', []);
+    peer.side.core.events.sendVolatile('v', []);
     expect(peer.messages().map(({ type }) => type)).toEqual([
       FrameType.ACK,
       FrameType.EVENT,
@@ -45,17 +46,17 @@ describe('a connection', () => {
       FrameType.EVENT,
       FrameType.VOLATILE,
     ]);
-    peer.side.core.volatile('dropped', []);
-    peer.side.core.detach(peer.generation);
-    expect(peer.side.core.volatile('dropped too', [])).toBe(false);
+    peer.side.core.events.sendVolatile('dropped', []);
+    peer.side.core.link.detach(peer.generation);
+    expect(peer.side.core.events.sendVolatile('dropped too', [])).toBe(false);
     peer.attach(2);
-    expect(peer.side.core.replaying).toBe(true);
+    expect(peer.side.core.link.replaying).toBe(true);
     expect(peer.messages().map(({ type, seq }) => [type, seq])).toEqual([
       [FrameType.ACK, 0],
       [FrameType.EVENT, 3],
     ]);
-    expect(peer.side.core.replaying).toBe(false);
-    expect(peer.side.core.counters).toMatchObject({ replayed: 1, volatileDropped: 2 });
+    expect(peer.side.core.link.replaying).toBe(false);
+    expect(peer.side.core.link.counters).toMatchObject({ replayed: 1, volatileDropped: 2 });
   });
 
   it('is refused by a side that knows less than it once did, or more than it was told', () => {
@@ -64,7 +65,7 @@ describe('a connection', () => {
     peer.written();
     peer.feed(ack(2));
     const { core } = peer.side;
-    expect([1, 2, 3, 4].map((received) => core.diverged(received)?.code)).toEqual([
+    expect([1, 2, 3, 4].map((received) => core.link.diverged(received)?.code)).toEqual([
       'NYOTA_DIVERGED',
       undefined,
       undefined,
@@ -128,7 +129,7 @@ describe('acknowledgements on the wire', () => {
     expect(peer.side.timerAt).toBeGreaterThan(10_000);
     expect(peer.messages()).toMatchObject([{ type: FrameType.ACK, ack: 1 }]);
     peer.feed(event(2, 'b'));
-    expect(peer.side.core.nextDeadline).toBe(1_100);
+    expect(peer.side.core.link.nextDeadline).toBe(1_100);
   });
 
   it('are told again on a new connection, where the last one may not have arrived', () => {
@@ -146,7 +147,7 @@ describe('heartbeats', () => {
     pair.connect();
     await pair.advance(20_000);
     expect(pair.failures).toEqual([]);
-    expect(pair.client.core.roundTripMs).toBe(0);
+    expect(pair.client.core.link.roundTripMs).toBe(0);
     await pair.advance(10_000, { deliver: false });
     expect(pair.failures.map(({ role, error }) => [role, error.code])).toEqual([
       ['client', 'NYOTA_PING_TIMEOUT'],
@@ -157,12 +158,12 @@ describe('heartbeats', () => {
     const pair = new SessionPair();
     pair.connect();
     await pair.settle();
-    pair.client.core.pause();
+    pair.client.core.link.pause();
     await pair.advance(200);
-    expect(pair.server.core.peerPaused).toBe(true);
-    pair.client.core.resume();
+    expect(pair.server.core.link.peerPaused).toBe(true);
+    pair.client.core.link.resume();
     await pair.advance(200);
-    expect(pair.server.core.peerPaused).toBe(false);
+    expect(pair.server.core.link.peerPaused).toBe(false);
   });
 
   it('find no side dead that pauses for long, however short the intervals', async () => {
@@ -172,7 +173,7 @@ describe('heartbeats', () => {
     });
     pair.connect();
     await pair.settle();
-    pair.client.core.pause();
+    pair.client.core.link.pause();
     await pair.advance(60_000);
     expect(pair.failures).toEqual([]);
   });
@@ -195,27 +196,27 @@ describe('the end of a session', () => {
     peer.side.request('r', [], ({ error }) => told.push(`reply ${(error as NyotaError).code}`));
     peer.side.set('key', 1);
     peer.side.core.store.whenSynced((error) => told.push(`synced ${error?.code}`));
-    peer.side.core.end(CLOSED);
-    peer.side.core.end(new NyotaError('NYOTA_INTERNAL', 'again'));
+    peer.side.core.link.end(CLOSED);
+    peer.side.core.link.end(new NyotaError('NYOTA_INTERNAL', 'again'));
     expect(told.sort()).toEqual(['ack NYOTA_CLOSED', 'reply NYOTA_CLOSED', 'synced NYOTA_CLOSED']);
-    expect([thrownCode(() => peer.side.core.assertLive()), peer.side.core.state.is]).toEqual([
+    expect([thrownCode(() => peer.side.core.link.assertLive()), peer.side.core.link.state.is]).toEqual([
       'NYOTA_CLOSED',
       'ended',
     ]);
     expect(thrownCode(() => peer.side.set('key', 2))).toBe('NYOTA_CLOSED');
-    expect([peer.side.core.nextDeadline, peer.side.core.sender.outbox.bytes]).toEqual([
+    expect([peer.side.core.link.nextDeadline, peer.side.core.link.outbox.bytes]).toEqual([
       Number.POSITIVE_INFINITY,
       0,
     ]);
-    peer.side.core.tick();
+    peer.side.core.link.tick();
     expect(peer.pull()).toBeUndefined();
   });
 
   it('stays an end: neither restart nor a late frame brings the session back', () => {
     const peer = attached('client');
-    peer.side.core.end(CLOSED);
-    peer.side.core.restart(undefined, CLOSED, true);
+    peer.side.core.link.end(CLOSED);
+    peer.side.core.link.restart(undefined, CLOSED, true);
     peer.feed(event(1, 'late'));
-    expect([peer.side.core.state.is, peer.side.dispatched]).toEqual(['ended', []]);
+    expect([peer.side.core.link.state.is, peer.side.dispatched]).toEqual(['ended', []]);
   });
 });

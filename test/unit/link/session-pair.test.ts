@@ -19,7 +19,7 @@ describe('a session of two sides', () => {
     expect(pair.client.dispatched).toEqual([{ event: 'back', args: [] }]);
     expect(outcomes).toEqual([{ reply: 5 }]);
     expect(pair.server.content()).toEqual([['key', { deep: [1] }]]);
-    expect(pair.client.core.quiet && pair.server.core.quiet).toBe(true);
+    expect(pair.client.core.link.quiet && pair.server.core.link.quiet).toBe(true);
     expect(pair.failures).toEqual([]);
   });
 
@@ -66,7 +66,7 @@ describe('a session of two sides', () => {
     pair.connect();
     await pair.settle();
     expect(pair.client.dispatched.map(({ event }) => event)).toEqual(['into nowhere']);
-    expect(pair.server.core.counters.reconnects).toBe(1);
-    expect(pair.server.core.counters.replayed).toBe(1);
+    expect(pair.server.core.link.counters.reconnects).toBe(1);
+    expect(pair.server.core.link.counters.replayed).toBe(1);
   });
 });

@@ -1,8 +1,8 @@
 /** The flood meter, what was agreed on in a handshake, and what a session is known by. */
 import { describe, expect, it } from 'vitest';
-import { announced, sendLimits } from '../../../src/link/agreement.js';
+import { FloodMeter, MAX_CONTROL_FRAMES_PER_SECOND } from '../../../src/link/attachment.js';
 import { SECRET_BYTES, sessionId, verifierOf, verify } from '../../../src/link/credentials.js';
-import { FloodMeter, MAX_CONTROL_FRAMES_PER_SECOND } from '../../../src/link/flood-meter.js';
+import { announced } from '../../../src/link/link.js';
 import { readLimits } from '../../../src/options.js';
 import { thrownCode } from '../../support/session-codes.js';
 
@@ -44,15 +44,6 @@ describe('what both sides agree on', () => {
 
   it('announces four limits', () => {
     expect(announced(own)).toEqual({ maxFrameBytes: 5_000, maxDepth: 10, maxValues: 500, pingIntervalMs: 7 });
-  });
-
-  it('is the smaller of each limit; the own ones before the handshake', () => {
-    const theirs = { maxFrameBytes: 9_000, maxDepth: 5, maxValues: 100, pingIntervalMs: 1 };
-    expect(sendLimits(own, theirs)).toEqual({
-      maxFrameBytes: 5_000,
-      payload: { maxDepth: 5, maxValues: 100 },
-    });
-    expect(sendLimits(own)).toEqual({ maxFrameBytes: 5_000, payload: { maxDepth: 10, maxValues: 500 } });
   });
 });
 

@@ -1,7 +1,7 @@
 /** The shared store of a session: order with events, results in batches, conflicts, expiry, and cuts in between. */
 import { describe, expect, it } from 'vitest';
-import type { CompareAndSetResult } from '../../../src/features/store/store-endpoint.js';
-import { FrameType } from '../../../src/wire/constants.js';
+import type { CompareAndSetResult } from '../../../src/features/store/store.js';
+import { FrameType } from '../../support/frame-type.js';
 import { thrownCode } from '../../support/session-codes.js';
 import { ScriptedPeer } from '../../support/session-frames.js';
 import { SessionPair } from '../../support/session-pair.js';
@@ -70,9 +70,9 @@ describe('the answers to a client’s writes', () => {
   it('come as one frame for many', async () => {
     const pair = await connected();
     for (let i = 0; i < 50; i++) pair.client.set(`key ${i}`, i);
-    const before = pair.server.core.counters.sent;
+    const before = pair.server.core.link.counters.sent;
     await pair.settle();
-    expect([pair.server.core.counters.sent - before, pair.client.core.store.size]).toEqual([1, 50]);
+    expect([pair.server.core.link.counters.sent - before, pair.client.core.store.size]).toEqual([1, 50]);
   });
 
   it('are waited for by synced, through a cut', async () => {
@@ -171,7 +171,7 @@ describe('what can not be written', () => {
       side.set('a', 1);
       side.set('b', 1);
       expect(thrownCode(() => side.set('c', 1))).toBe('NYOTA_OUTBOX_FULL');
-      expect([side.content().map(([key]) => key), side.core.sender.outbox.frames]).toEqual([['a', 'b'], 2]);
+      expect([side.content().map(([key]) => key), side.core.link.outbox.frames]).toEqual([['a', 'b'], 2]);
     }
   });
 
@@ -184,7 +184,7 @@ describe('what can not be written', () => {
     client.attach();
     const frameOf = (peer: ScriptedPeer): Buffer => {
       let found: Buffer = Buffer.alloc(0);
-      peer.side.core.sender.outbox.forEach((_seq, frame) => {
+      peer.side.core.link.outbox.forEach((_seq, frame) => {
         found = Buffer.from(frame);
       });
       return found;

@@ -5,9 +5,9 @@ import { Duplex } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import { Connection } from '../../../src/net/connection.js';
 import { createFakeClock } from '../../../src/testing/index.js';
-import { FrameType } from '../../../src/wire/constants.js';
 import { encodeFrame } from '../../../src/wire/frame-encoder.js';
 import { encodePreamble } from '../../../src/wire/preamble.js';
+import { FrameType } from '../../support/frame-type.js';
 import { collect, recorder, turns, wire } from '../../support/session-connection.js';
 
 const KIB = 1024;

@@ -3,9 +3,9 @@ import { describe, expect, it } from 'vitest';
 import { NyotaError } from '../../../src/errors.js';
 import { Connection } from '../../../src/net/connection.js';
 import { createLink } from '../../../src/testing/index.js';
-import { FrameType } from '../../../src/wire/constants.js';
 import { encodeFrame } from '../../../src/wire/frame-encoder.js';
 import { encodePreamble } from '../../../src/wire/preamble.js';
+import { FrameType } from '../../support/frame-type.js';
 import { recorder, turns, wire } from '../../support/session-connection.js';
 
 const PING = encodeFrame(FrameType.PING);

@@ -1,8 +1,9 @@
 /** Frames to bytes and back, in whatever pieces they arrive. */
 import { describe, expect, it } from 'vitest';
-import { Flag, FrameType, SEQUENCED_HEADER_BYTES } from '../../../src/wire/constants.js';
+import { Flag, SEQUENCED_HEADER_BYTES } from '../../../src/wire/constants.js';
 import { FrameDecoder } from '../../../src/wire/frame-decoder.js';
 import { encodeFrame, readSeq, writeSeq, writeSequencedHeader } from '../../../src/wire/frame-encoder.js';
+import { FrameType } from '../../support/frame-type.js';
 
 const MAX = 1024 * 1024;
 

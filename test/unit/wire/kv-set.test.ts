@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { encodePayload, encodePlain } from '../../../src/codec/payload.js';
 import { claimMemory, encodePlainInto, encodePlainKvSet } from '../../../src/codec/plain-encoder.js';
-import { encodeKvOp } from '../../../src/wire/messages.js';
+import { encodeKvOp } from '../../support/messages.js';
 
 const LIMITS = { maxDepth: 64, maxValues: 65_536 };
 

@@ -1,7 +1,7 @@
 /** Every body of the protocol: what is written is read, and what is wrong is named. */
 import { describe, expect, it } from 'vitest';
 import { decodePayload, encodePrepared } from '../../../src/codec/payload.js';
-import * as messages from '../../../src/wire/messages.js';
+import * as messages from '../../support/messages.js';
 
 const LIMITS = { maxDepth: 64, maxValues: 65_536 };
 const WIRE = { maxFrameBytes: 1_048_576, maxDepth: 64, maxValues: 65_536, pingIntervalMs: 15_000 };

@@ -3,11 +3,11 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { decodePayload, encodePayload } from '../../../src/codec/payload.js';
-import { FrameType } from '../../../src/wire/constants.js';
 import { FrameDecoder } from '../../../src/wire/frame-decoder.js';
 import { encodeFrame } from '../../../src/wire/frame-encoder.js';
-import * as messages from '../../../src/wire/messages.js';
 import { encodePreamble, parsePreamble } from '../../../src/wire/preamble.js';
+import { FrameType } from '../../support/frame-type.js';
+import * as messages from '../../support/messages.js';
 import { fromTagged, toTagged } from './tagged-values.js';
 
 interface Named {

@@ -1,8 +1,7 @@
 /** Entries: bytes that add up, and keys that expire in order. */
 
 import { describe, expect, test } from 'vitest';
-import { Entries } from '../../../../src/features/store/entries.js';
-import { ExpiryQueue } from '../../../../src/features/store/expiry-queue.js';
+import { Entries, ExpiryQueue } from '../../../../src/features/store/sequencer.js';
 import { bytes } from './helpers.js';
 
 const entry = (text: string) => ({ bytes: bytes(text), revision: 1 });

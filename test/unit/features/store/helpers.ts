@@ -3,7 +3,7 @@
  */
 
 import { NyotaError } from '../../../../src/errors.js';
-import type { Change, WriteOp } from '../../../../src/features/store/types.js';
+import type { Change, WriteOp } from '../../../../src/features/store/writes.js';
 
 export const bytes = (text: string): Buffer => Buffer.from(text);
 

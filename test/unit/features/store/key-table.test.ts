@@ -6,8 +6,8 @@ import {
   type KeyRecord,
   KeyTable,
   newRecord,
-} from '../../../../src/features/store/key-table.js';
-import { PendingOps } from '../../../../src/features/store/pending-ops.js';
+  PendingOps,
+} from '../../../../src/features/store/replica.js';
 import { bytes } from './helpers.js';
 
 const names = (records: Iterable<KeyRecord>): string[] => [...records].map(({ key }) => key);

@@ -1,8 +1,12 @@
 /** The queue of writes without an answer: what it keeps, and that it lets go of it. */
 
 import { describe, expect, test } from 'vitest';
-import { type KeyRecord, newRecord } from '../../../../src/features/store/key-table.js';
-import { type PendingOp, PendingOps } from '../../../../src/features/store/pending-ops.js';
+import {
+  type KeyRecord,
+  newRecord,
+  type PendingOp,
+  PendingOps,
+} from '../../../../src/features/store/replica.js';
 
 const pending = (record: KeyRecord, seq: number, kind: PendingOp['kind'] = 'set'): PendingOp => ({
   seq,

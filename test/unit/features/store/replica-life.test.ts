@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest';
 import { NyotaError } from '../../../../src/errors.js';
 import { Replica } from '../../../../src/features/store/replica.js';
-import type { Change } from '../../../../src/features/store/types.js';
+import type { Change } from '../../../../src/features/store/writes.js';
 import { bytes, cas, change, codeOf, del, set, show } from './helpers.js';
 
 const lost = new NyotaError('NYOTA_SESSION_LOST', 'lost');

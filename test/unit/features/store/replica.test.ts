@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest';
 import { NyotaError } from '../../../../src/errors.js';
 import { Replica } from '../../../../src/features/store/replica.js';
-import { DEFAULT_STORE_LIMITS } from '../../../../src/features/store/types.js';
+import { DEFAULT_STORE_LIMITS } from '../../../../src/features/store/writes.js';
 import { bytes, cas, change, codeOf, del, set, show } from './helpers.js';
 
 const refused = (current?: { bytes: Buffer; revision: number }) => ({

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest';
 import { Sequencer } from '../../../../src/features/store/sequencer.js';
-import { DEFAULT_STORE_LIMITS, type StoreLimits } from '../../../../src/features/store/types.js';
+import { DEFAULT_STORE_LIMITS, type StoreLimits } from '../../../../src/features/store/writes.js';
 import { cas, codeOf, del, set, show } from './helpers.js';
 
 function create(limits: Partial<StoreLimits> = {}) {

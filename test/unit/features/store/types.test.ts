@@ -6,7 +6,7 @@ import {
   checkOp,
   checkValueSize,
   DEFAULT_STORE_LIMITS,
-} from '../../../../src/features/store/types.js';
+} from '../../../../src/features/store/writes.js';
 import { bytes, cas, codeOf, del, set } from './helpers.js';
 
 describe('checkKey', () => {

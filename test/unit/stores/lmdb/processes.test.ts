@@ -3,6 +3,7 @@ import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { lmdbStore } from '../../../../src/stores/lmdb/index.js';
+import { inLength } from '../../../support/length.js';
 import { outcomeOf, StoreProcesses, whenSaid } from '../../../support/store-process.js';
 
 let processes: StoreProcesses;
@@ -12,7 +13,7 @@ beforeAll(() => {
 afterAll(() => processes.remove());
 
 it('four processes may open a fresh folder at the same time', async () => {
-  for (let round = 0; round < 5; round++) {
+  for (let round = 0; round < inLength(5, 2); round++) {
     const path = join(processes.place(), 'sessions');
     const at = Date.now() + 700;
     const source = (name: string): string => `
@@ -38,7 +39,7 @@ it('two processes that take a session from each other: each step is of its owner
     const store = lmdbStore({ path: ${JSON.stringify(path)} });
     let mine = 0, lost = 0, taken = 0, holes = 0;
     await store.create(rec('a'), 1).catch(() => {});
-    const end = Date.now() + 2_000;
+    const end = Date.now() + ${inLength(2_000, 700)};
     while (Date.now() < end) {
       const stored = store.load('a');
       const fence = await store.attach('a', stored.fence, 1);
@@ -76,7 +77,7 @@ it('two processes that take a session from each other: each step is of its owner
 
 it('a process that is killed while it writes leaves whole steps, and the next one goes on at once', async () => {
   const path = processes.place();
-  for (let round = 1; round <= 5; round++) {
+  for (let round = 1; round <= inLength(5, 2); round++) {
     const child = processes.start(`
       const store = lmdbStore({ path: ${JSON.stringify(path)} });
       const fence = await store.create(rec('a${round}'), 1);
