@@ -109,14 +109,11 @@ export function commitStep<Head extends HeadRow>(
 ): StepWrites<Head> | NyotaError {
   if (head === undefined || head.fence !== fence) return takenOver(id);
   const { credential, inbound, entries = [], outbound = [], trim = 0, detachedAt } = batch;
-  const restart = credential !== undefined;
-  const before = restart
-    ? { ...head, ...emptySession({ ...head, credential }, fence, head.attempt, head.detachedAt) }
-    : head;
+  const before = credential === undefined ? head : restarted(head, credential);
   // What was trimmed never comes back, and a lower trim is none.
   const trimmed = trim > before.trimmed ? trim : before.trimmed;
   return {
-    restart,
+    restart: credential !== undefined,
     entries,
     frames: outbound.filter(({ seq }) => seq > trimmed),
     trim: [before.trimmed + 1, trimmed],
@@ -241,6 +238,12 @@ function raisedFence(last: number, now: number): number {
 
 function copyInbound({ settled, beyond }: InboundState): InboundState {
   return { settled, beyond: beyond.map(([from, to]) => [from, to] as const) };
+}
+
+/** The session that follows one of the same owner. */
+function restarted<Head extends HeadRow>(head: Head, credential: Buffer): Head {
+  const { fence, attempt, detachedAt } = head;
+  return { ...head, ...emptySession({ ...head, credential }, fence, attempt, detachedAt) };
 }
 
 /** Nothing has been sent or received, and nothing is in the shared store. */
