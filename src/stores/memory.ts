@@ -17,6 +17,7 @@ import {
   readSession,
   readTombstone,
   type TombstoneRow,
+  takenOver,
 } from './record.js';
 import type {
   Range,
@@ -32,7 +33,8 @@ import type {
 /** Above so many the oldest go first: a hundred bytes or so each. */
 const MAX_TOMBSTONES = 100_000;
 
-interface Kept extends HeadRow {
+interface Kept {
+  head: HeadRow;
   readonly entries: Map<string, StoredEntry>;
   readonly frames: Map<number, StoredFrame>;
 }
@@ -56,9 +58,9 @@ export class MemoryStore implements SessionStore {
 
   create(record: SessionRecord, now: number, attempt?: number): number {
     const { id } = record;
-    const head = createSession(record, this.#sessions.get(id), this.#tombstones.get(id), now, attempt);
+    const head = createSession(record, this.#sessions.get(id)?.head, this.#tombstones.get(id), now, attempt);
     if (head instanceof NyotaError) throw head;
-    this.#sessions.set(id, { ...head, entries: new Map(), frames: new Map() });
+    this.#sessions.set(id, { head, entries: new Map(), frames: new Map() });
     return head.fence;
   }
 
@@ -67,23 +69,27 @@ export class MemoryStore implements SessionStore {
     if (kept === undefined) return undefined;
     const entries = [...kept.entries.values()].map(copyEntry);
     const frames = [...kept.frames.values()].sort((a, b) => a.seq - b.seq).map(copyFrame);
-    return readSession(id, kept, entries, frames);
+    return readSession(id, kept.head, entries, frames);
   }
 
   attach(id: string, fence: number, now: number, attempt?: number): number | undefined {
-    const attached = attachSession(this.#sessions.get(id), fence, now, attempt);
-    if (attached !== undefined) this.#sessions.set(id, attached);
-    return attached?.fence;
+    const kept = this.#sessions.get(id);
+    const head = attachSession(kept?.head, fence, now, attempt);
+    if (kept === undefined || head === undefined) return undefined;
+    kept.head = head;
+    return head.fence;
   }
 
   takeOver(id: string, now: number): StoredSession | undefined {
     const kept = this.#sessions.get(id);
-    if (kept !== undefined) this.attach(id, kept.fence, now);
+    if (kept !== undefined) this.attach(id, kept.head.fence, now);
     return this.load(id);
   }
 
   commit(id: string, fence: number, batch: SessionBatch): void {
-    const step = commitStep(id, this.#sessions.get(id), fence, batch);
+    const kept = this.#sessions.get(id);
+    if (kept === undefined) throw takenOver(id);
+    const step = commitStep(id, kept.head, fence, batch);
     if (step instanceof NyotaError) throw step;
     if (this.#failed.has(id, fence))
       throw new NyotaError('NYOTA_STORE_FAILED', `an earlier step of the session ${id} failed`);
@@ -96,18 +102,21 @@ export class MemoryStore implements SessionStore {
       this.#failed.add(id, fence);
       throw new NyotaError('NYOTA_STORE_FAILED', `a step of the session ${id} can't be kept`, { cause });
     }
-    const kept = step.restart ? { ...step.head, entries: new Map(), frames: new Map() } : step.head;
+    if (step.restart) {
+      kept.entries.clear();
+      kept.frames.clear();
+    }
     for (const entry of entries) {
       if (entry.bytes === undefined) kept.entries.delete(entry.key);
       else kept.entries.set(entry.key, entry);
     }
     for (const frame of frames) kept.frames.set(frame.seq, frame);
     removeFrames(kept.frames, step.trim);
-    this.#sessions.set(id, kept);
+    kept.head = step.head;
   }
 
   end(id: string, fence: number, tombstone: Tombstone, now: number): void {
-    const row = endSession(this.#sessions.get(id), this.#tombstones.get(id), fence, tombstone, now);
+    const row = endSession(this.#sessions.get(id)?.head, this.#tombstones.get(id), fence, tombstone, now);
     if (row !== undefined) this.#bury(id, row, now);
   }
 
@@ -117,12 +126,12 @@ export class MemoryStore implements SessionStore {
 
   sweep(now: number): number {
     let ended = 0;
-    for (const [id, kept] of [...this.#sessions]) {
-      if (!isOver(kept, now)) continue;
-      this.#bury(id, expireSession(kept, now), now);
+    for (const [id, { head }] of [...this.#sessions]) {
+      if (!isOver(head, now)) continue;
+      this.#bury(id, expireSession(head, now), now);
       ended++;
     }
-    this.#failed.forgetOld((id) => this.#sessions.get(id)?.fence);
+    this.#failed.forgetOld((id) => this.#sessions.get(id)?.head.fence);
     return ended;
   }
 

@@ -86,15 +86,7 @@ export function createSession(
   if (kept !== undefined) {
     return new NyotaError('NYOTA_STORE_FAILED', `there is a session ${record.id} in the store already`);
   }
-  return {
-    credential: Buffer.from(record.credential),
-    identity: Buffer.from(record.identity),
-    resumeWindowMs: record.resumeWindowMs,
-    fence: raisedFence(before?.fence ?? 0, now),
-    attempt,
-    detachedAt: now,
-    ...nothingYet(),
-  };
+  return emptySession(record, raisedFence(before?.fence ?? 0, now), attempt, now);
 }
 
 /** The head of another owner; undefined where the fence is another by now, or the session is not there. */
@@ -117,12 +109,11 @@ export function commitStep<Head extends HeadRow>(
 ): StepWrites<Head> | NyotaError {
   if (head === undefined || head.fence !== fence) return takenOver(id);
   const { credential, inbound, entries = [], outbound = [], trim = 0, detachedAt } = batch;
-  const restart = credential !== undefined;
-  const before = restart ? { ...head, credential: Buffer.from(credential), ...nothingYet() } : head;
+  const before = credential === undefined ? head : restarted(head, credential);
   // What was trimmed never comes back, and a lower trim is none.
   const trimmed = trim > before.trimmed ? trim : before.trimmed;
   return {
-    restart,
+    restart: credential !== undefined,
     entries,
     frames: outbound.filter(({ seq }) => seq > trimmed),
     trim: [before.trimmed + 1, trimmed],
@@ -249,13 +240,31 @@ function copyInbound({ settled, beyond }: InboundState): InboundState {
   return { settled, beyond: beyond.map(([from, to]) => [from, to] as const) };
 }
 
-function nothingYet() {
+/** The session that follows one of the same owner. */
+function restarted<Head extends HeadRow>(head: Head, credential: Buffer): Head {
+  const { fence, attempt, detachedAt } = head;
+  return { ...head, ...emptySession({ ...head, credential }, fence, attempt, detachedAt) };
+}
+
+/** Nothing has been sent or received, and nothing is in the shared store. */
+function emptySession(
+  { credential, identity, resumeWindowMs }: Pick<HeadRow, 'credential' | 'identity' | 'resumeWindowMs'>,
+  fence: number,
+  attempt: number,
+  detachedAt: number | null,
+): HeadRow {
   return {
-    inbound: { settled: 0, beyond: [] } as InboundState,
+    credential: Buffer.from(credential),
+    identity: Buffer.from(identity),
+    resumeWindowMs,
+    fence,
+    attempt,
+    inbound: { settled: 0, beyond: [] },
     revision: 0,
     trimmed: 0,
     lastSeq: 0,
     resolvedSeq: 0,
+    detachedAt,
     established: false,
   };
 }
