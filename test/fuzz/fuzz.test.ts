@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { inLength } from '../support/length.js';
 import { fuzzDecoder, fuzzSession } from './fuzz.js';
 
-const MS = inLength(2_000, 700);
+const MS = inLength(2_000, 1_000);
 const SEED = 1;
 
 describe('bytes from anybody', () => {
@@ -14,6 +14,6 @@ describe('bytes from anybody', () => {
 
   it('harm neither the server nor its other clients', async () => {
     const { executions } = await fuzzSession(SEED, MS);
-    expect(executions).toBeGreaterThan(10);
+    expect(executions).toBeGreaterThan(inLength(10, 3));
   });
 });
