@@ -130,7 +130,7 @@ export function commitStep<Head extends HeadRow>(
   };
 }
 
-function takenOver(id: string): NyotaError {
+export function takenOver(id: string): NyotaError {
   return new NyotaError('NYOTA_TAKEN_OVER', `another process owns the session ${id} by now`);
 }
 

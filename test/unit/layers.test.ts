@@ -8,9 +8,6 @@ import { describe, expect, it } from 'vitest';
 import { codeName, ROOT, readDocument } from '../support/docs-markdown.js';
 import { importsOf, isNode, type Node, parse, walk } from '../support/source-tree.js';
 
-/** What is still there of the house before, by parts or by files. To be emptied. */
-const LEFT: readonly string[] = ['peer -> server', 'stores/lmdb -> stores/lmdb'];
-
 interface Part {
   readonly name: string;
   readonly pure: boolean;
@@ -50,8 +47,6 @@ const files = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8'
   });
 const names = new Set(files.map(({ name }) => name));
 const edges = files.flatMap(({ name, imports }) => imports.map((to) => ({ from: name, to })));
-const isLeft = (from: string, to: string): boolean =>
-  LEFT.includes(`${from} -> ${to}`) || LEFT.includes(`${partOf(from)?.name} -> ${partOf(to)?.name}`);
 
 function isAllowed(from: string, to: string): boolean {
   const part = partOf(from);
@@ -131,14 +126,12 @@ describe('the house of docs/architecture.md', () => {
 
 describe('src', () => {
   it('imports nothing but what its row allows', () => {
-    const forbidden = edges.filter(({ from, to }) => !isAllowed(from, to) && !isLeft(from, to));
+    const forbidden = edges.filter(({ from, to }) => !isAllowed(from, to));
     expect(forbidden.map(({ from, to }) => `${from} -> ${to}`)).toEqual([]);
   });
 
   it('has no circle of imports, types included', () => {
-    const below = files.map(
-      ({ name, imports }) => [name, imports.filter((to) => !isLeft(name, to))] as const,
-    );
+    const below = files.map(({ name, imports }) => [name, imports] as const);
     expect(circle(new Map(below))).toEqual([]);
   });
 
