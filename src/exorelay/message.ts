@@ -38,17 +38,20 @@ export const SecurityMessage = {
 export const STATUS = '__status';
 export const STATUS_OK = '__status-ok';
 
+/** A payload, or an auth, as it travels. Whoever passes it on does not look into it. */
+export type Body = unknown;
+
 /** One message on its way. */
 export interface Envelope {
   /** Chosen by the sender, unique to it; a UUID. */
   readonly id: string;
   /** Towards the hub the sender's own name for it, from the hub the receiver's own. */
   readonly name: string;
-  readonly payload?: unknown;
+  readonly payload?: Body;
   /** What belongs together: all of an activity goes to the same instance. */
   readonly activityId: string;
   /** Travels with a message and with its replies. */
-  readonly auth?: unknown;
+  readonly auth?: Body;
   /** The id of the message that this one answers. */
   readonly responseTo?: string;
   /** On a reply: no further one follows. */
@@ -178,6 +181,42 @@ export const MAX_HANDLES = 10_000;
 /** What to remember a message by. */
 export function messageKey(sender: string, id: string): string {
   return `${sender}\n${id}`;
+}
+
+export function encodeBody(value: unknown): Body {
+  return value;
+}
+
+export function decodeBody(body: Body): unknown {
+  return body;
+}
+
+/** To stand inside of a value that is encoded as a body of its own. */
+export function nestBody(body: Body): unknown {
+  return body;
+}
+
+/** About how many bytes of memory a message takes: what the bounds in bytes count. */
+export function sizeOf({ payload, auth }: Envelope): number {
+  return sizeOfValue(payload) + sizeOfValue(auth);
+}
+
+const PER_VALUE = 16;
+
+function sizeOfValue(value: unknown): number {
+  if (typeof value === 'string') return PER_VALUE + value.length * 2;
+  if (typeof value !== 'object' || value === null) return PER_VALUE;
+  if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) return PER_VALUE + value.byteLength;
+  let size = PER_VALUE;
+  if (Array.isArray(value) || value instanceof Set) {
+    for (const item of value) size += sizeOfValue(item);
+  } else if (value instanceof Map) {
+    for (const [key, item] of value) size += sizeOfValue(key) + sizeOfValue(item);
+  } else {
+    if (value instanceof Error) size += sizeOfValue(value.message);
+    for (const [key, item] of Object.entries(value)) size += sizeOfValue(key) + sizeOfValue(item);
+  }
+  return size;
 }
 
 /** Whether this can be a role, a message name or an id: a string of 1 to 256 characters without control characters. */
