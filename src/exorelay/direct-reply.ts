@@ -3,31 +3,33 @@
  * the id that it gives the reply.
  */
 import { randomUUID } from 'node:crypto';
+import { encode } from '../index.js';
 import { sendFault } from './checks.js';
-import type { Envelope } from './message.js';
-import type { Headers } from './messenger.js';
-import { snapshot } from './snapshot.js';
+import type { Message } from './message.js';
 
-/** @throws NyotaError what is wrong with the call */
+/**
+ * @param to the message that is answered
+ * @throws NyotaError what is wrong with the call
+ */
 export function directReply(
-  headers: Headers & { activityId: string },
+  to: Message,
   name: unknown,
   payload: unknown,
+  last: boolean,
   from: { readonly sender: string; readonly now: number },
-): Envelope {
+): Message {
   const fault = sendFault(name, payload, 'reply');
   if (fault !== undefined) throw fault;
-  const { activityId, auth, responseTo, causedBy, last } = headers;
-  const copy = snapshot(payload).value;
+  const { id, activityId, auth } = to;
   return {
     id: randomUUID(),
     name: name as string,
-    ...(copy !== undefined && { payload: copy }),
+    ...(payload !== undefined && { payload: encode(payload, { name: 'payload' }) }),
     activityId,
     ...(auth !== undefined && { auth }),
-    ...(responseTo !== undefined && { responseTo }),
-    ...(causedBy !== undefined && { causedBy }),
-    ...(last === true && { last }),
+    responseTo: id,
+    causedBy: id,
+    ...(last && { last }),
     sender: from.sender,
     timestamp: Math.round(from.now),
   };

@@ -8,13 +8,14 @@ import { readDelivered, refOf } from './delivered.js';
 import { Deliveries, type Delivery } from './deliveries.js';
 import {
   type DeliveredEnvelope,
-  type Envelope,
   type Handled,
+  type Message,
   type MessageRef,
+  openEnvelope,
   STATUS,
   STATUS_OK,
 } from './message.js';
-import type { Headers, Messenger, Origin } from './messenger.js';
+import type { Messenger, Origin } from './messenger.js';
 
 /** Handlers of any messages. A method's type: what a contract says of one handler is checked where it is registered. */
 export type AnyHandler = { call(payload: unknown, context: HandlerContext): unknown }['call'];
@@ -29,9 +30,10 @@ export interface InboundHooks {
 
 /** What a handler's calls act on. */
 interface Job {
-  readonly envelope: Envelope;
+  readonly message: Message;
   readonly delivery: Delivery;
-  readonly respond: (headers: Headers & { activityId: string }, name: unknown, payload: unknown) => Sent;
+  /** Sends a reply to it. */
+  readonly respond: (name: unknown, payload: unknown, last: boolean) => Sent;
   /** It is over, with what the handler threw. */
   readonly done: (error?: unknown) => void;
 }
@@ -94,19 +96,36 @@ export class Inbound {
     if (state !== 'new') return;
     if (this.#leaving && envelope.responseTo === undefined) return;
     const delivery = this.#deliveries.begin(ref);
+    const message = this.#open(envelope, delivery);
+    if (message === undefined) return;
+    const { id, activityId, auth, responseTo } = envelope;
+    const headers = { activityId, ...(auth !== undefined && { auth }), responseTo: id, causedBy: id };
     const job: Job = {
-      envelope,
+      message,
       delivery,
-      respond: (headers, name, payload) => this.#messenger.reply(headers, name, payload),
+      respond: (name, payload, last) => this.#messenger.reply({ ...headers, last }, name, payload),
       done: (error) => this.#finish(delivery, error),
     };
-    if (envelope.responseTo !== undefined) this.#takeReply(job, envelope);
+    if (responseTo !== undefined) this.#takeReply(job, responseTo);
     else this.#take(job);
   }
 
+  /** Undefined where it can't be read: it is handled then, and whoever waits for it waits no longer. */
+  #open(envelope: DeliveredEnvelope, delivery: Delivery): Message | undefined {
+    try {
+      return openEnvelope(envelope);
+    } catch (cause) {
+      const text = `the message '${envelope.name}' can't be read: ${asError(cause).message}`;
+      const error = new NyotaError('NYOTA_PAYLOAD_REFUSED', text, { cause });
+      this.#finish(delivery, error);
+      if (envelope.responseTo !== undefined) this.#messenger.unreadable(envelope.responseTo, error);
+      return undefined;
+    }
+  }
+
   /** From this service's own port: nobody knows who sent it, and nobody is told when it is done. */
-  direct(envelope: Envelope, respond: Job['respond']): void {
-    const { id, name, payload, activityId, auth } = envelope;
+  direct(message: Message, respond: Job['respond']): void {
+    const { id, name, payload, activityId, auth } = message;
     if (this.#leaving) return;
     const delivery: Delivery = {
       ref: { sender: '', id },
@@ -115,7 +134,7 @@ export class Inbound {
       watched: false,
     };
     this.#take({
-      envelope: { id, name, payload, activityId, auth },
+      message: { id, name, payload, activityId, auth },
       delivery,
       respond,
       done: (error) => {
@@ -165,12 +184,12 @@ export class Inbound {
     delivery.abort.abort(error);
   }
 
-  #takeReply(job: Job, envelope: DeliveredEnvelope): void {
-    const pending = this.#messenger.waitingFor(envelope);
+  #takeReply(job: Job, responseTo: string): void {
+    const pending = this.#messenger.waitingFor(responseTo);
     if (pending !== undefined) {
       this.#replies.add(job.delivery);
-      this.#settle(job, () => pending.replied(envelope), false);
-    } else if (this.handlers.has(envelope.name)) {
+      this.#settle(job, () => pending.replied(job.message), false);
+    } else if (this.handlers.has(job.message.name)) {
       this.#take(job);
     } else {
       job.done(); // nobody waits for it any more
@@ -178,10 +197,10 @@ export class Inbound {
   }
 
   #take(job: Job): void {
-    const { name } = job.envelope;
+    const { name } = job.message;
     const handler = this.handlers.get(name);
     if (handler === undefined && name === STATUS) {
-      job.respond({ ...headersOf(job), last: true }, STATUS_OK, undefined);
+      job.respond(STATUS_OK, undefined, true);
       job.done();
     } else if (handler === undefined) {
       job.done(new NyotaError('NYOTA_NO_HANDLER', `unknown message: '${name}'`));
@@ -197,7 +216,7 @@ export class Inbound {
 
   #run(job: Job, handler: AnyHandler): void {
     this.#running++;
-    this.#settle(job, () => handler(job.envelope.payload, this.#context(job)), true);
+    this.#settle(job, () => handler(job.message.payload, this.#context(job)), true);
   }
 
   /** Runs it, and finishes the job once what it returns has settled. */
@@ -230,7 +249,7 @@ export class Inbound {
     while (this.#running < this.#maxRunning) {
       const job = this.#waiting.shift();
       if (job === undefined) return;
-      const handler = this.handlers.get(job.envelope.name);
+      const handler = this.handlers.get(job.message.name);
       if (handler !== undefined) this.#run(job, handler);
     }
   }
@@ -248,35 +267,30 @@ export class Inbound {
   }
 
   #context(job: Job): HandlerContext {
-    const { envelope, delivery } = job;
-    const { id, activityId } = envelope;
+    const { message, delivery } = job;
+    const { id, activityId } = message;
     const reply = (name: unknown, payload?: unknown, options?: ReplyOptions): Sent => {
       const last = options?.last === true;
       if (last) this.#deliveries.ended(delivery);
       // Nobody waits for it any more, or another instance replies.
       if (delivery.dead) return { id, activityId };
-      return job.respond({ ...headersOf(job), last }, name, payload);
+      return job.respond(name, payload, last);
     };
     return {
       ...this.#callsOf({ activityId, causedBy: id }),
       reply,
       id,
       activityId,
-      sender: envelope.sender,
-      auth: envelope.auth,
-      isSecurity: envelope.isSecurity === true,
-      redelivered: envelope.redelivered === true,
+      sender: message.sender,
+      auth: message.auth,
+      isSecurity: message.isSecurity === true,
+      redelivered: message.redelivered === true,
       get signal() {
         delivery.watched = true;
         return delivery.abort.signal;
       },
     };
   }
-}
-
-function headersOf({ envelope }: Job): Headers & { activityId: string } {
-  const { id, activityId, auth } = envelope;
-  return { activityId, auth, responseTo: id, causedBy: id };
 }
 
 function asError(thrown: unknown): Error {

@@ -5,13 +5,19 @@ import { randomUUID } from 'node:crypto';
 import { type Clock, type ClockTimer, NyotaError } from '../index.js';
 import { optionsFault, replyHandlerFault, sendFault } from './checks.js';
 import type { RequestOptions, SendOptions, Sent, StreamOptions } from './contract.js';
-import type { AwaitedReply, DeliveredEnvelope, Envelope, Rejection } from './message.js';
+import {
+  type AwaitedReply,
+  type Body,
+  type Envelope,
+  encodeBody,
+  type Message,
+  type Rejection,
+} from './message.js';
 import type { ResolvedRelayOptions } from './options.js';
 import type { Outbox, Outgoing } from './outbox.js';
 import { PendingReplies, type PendingReply } from './pending-replies.js';
 import { isPartial, rejectionError } from './rejections.js';
 import { ReplyChannel } from './reply-channel.js';
-import { snapshot } from './snapshot.js';
 
 /** In whose handler something is sent. */
 export interface Origin {
@@ -21,7 +27,7 @@ export interface Origin {
 
 /** What a message of this relay's becomes part of. */
 export interface Headers extends Origin {
-  readonly auth?: unknown;
+  readonly auth?: Body;
   readonly responseTo?: string;
   readonly last?: boolean;
 }
@@ -47,8 +53,6 @@ export interface MessengerHooks {
 const SEND_OPTIONS = ['auth', 'activityId'];
 const REQUEST_OPTIONS = [...SEND_OPTIONS, 'timeoutMs', 'signal'];
 const STREAM_OPTIONS = [...REQUEST_OPTIONS, 'until'];
-/** What an envelope weighs besides its name, payload and auth. */
-const ENVELOPE_BYTES = 120;
 /** Deadlines are looked at this often at most. */
 const TICK_MS = 5;
 
@@ -84,11 +88,10 @@ export class Messenger {
   /** `send(name [, payload] [, options] [, replyHandler])`. Faults are `error` events. */
   send(origin: Origin, name: unknown, args: readonly unknown[]): Sent {
     const { payload, options, handler, fault } = sendArguments(name, args);
-    const headers = { ...origin, ...readHeaders(options) };
-    const id = randomUUID();
-    const sent: Sent = { id, activityId: headers.activityId ?? randomUUID() };
+    const sent = newMessage(origin, options);
     try {
       if (fault !== undefined) throw fault;
+      const headers = headersOf(origin, options);
       this.#post(sent, name as string, payload, headers, handler && this.#replyHandler(sent, name, handler));
     } catch (error) {
       this.#hooks.error(error as NyotaError);
@@ -113,18 +116,18 @@ export class Messenger {
     return new Promise((resolve, reject) => {
       const fault = sendFault(name, payload, 'request') ?? optionsFault(options, REQUEST_OPTIONS, 'request');
       if (fault !== undefined) throw fault;
-      const headers = { ...origin, ...readHeaders(options) };
-      const sent: Sent = { id: randomUUID(), activityId: headers.activityId ?? randomUUID() };
+      const headers = headersOf(origin, options);
+      const sent = newMessage(origin, options);
       const stop = this.#abortable(sent.id, options?.signal);
       const pending: PendingReply = {
         ...sent,
         name: name as string,
         idleMs: this.#timeout(options?.timeoutMs),
         holdsClose: true,
-        replied: (envelope) => {
+        replied: (reply) => {
           this.#letGo(sent.id);
           stop();
-          resolve(outcomeOf(envelope));
+          resolve(outcomeOf(reply));
         },
         ended: (error) => {
           stop();
@@ -148,8 +151,8 @@ export class Messenger {
   ): AsyncGenerator<AnyOutcome, void, undefined> {
     const fault = sendFault(name, payload, 'stream') ?? optionsFault(options, STREAM_OPTIONS, 'stream');
     if (fault !== undefined) throw fault;
-    const headers = { ...origin, ...readHeaders(options) };
-    const sent: Sent = { id: randomUUID(), activityId: headers.activityId ?? randomUUID() };
+    const headers = headersOf(origin, options);
+    const sent = newMessage(origin, options);
     const until = new Set(options?.until === undefined ? [] : [options.until].flat());
     const channel = new ReplyChannel<AnyOutcome>();
     const stop = this.#abortable(sent.id, options?.signal);
@@ -159,9 +162,9 @@ export class Messenger {
         name: name as string,
         idleMs: this.#timeout(options?.timeoutMs),
         holdsClose: false,
-        replied: (envelope) => {
-          const handled = channel.push(outcomeOf(envelope));
-          if (!until.has(envelope.name) && envelope.last !== true) return handled;
+        replied: (reply) => {
+          const handled = channel.push(outcomeOf(reply));
+          if (!until.has(reply.name) && reply.last !== true) return handled;
           this.#letGo(sent.id);
           channel.end();
           return handled;
@@ -177,11 +180,14 @@ export class Messenger {
     }
   }
 
-  /** Who waits for that reply. Undefined: nobody. */
-  waitingFor(envelope: DeliveredEnvelope): PendingReply | undefined {
-    const { responseTo } = envelope;
-    if (responseTo === undefined) return undefined;
+  /** Who waits for replies to that message, one of which has come. Undefined: nobody. */
+  waitingFor(responseTo: string): PendingReply | undefined {
     return this.#pending.touch(responseTo, this.#clock.now());
+  }
+
+  /** A reply to that message has come, and can't be read. */
+  unreadable(responseTo: string, error: NyotaError): void {
+    this.#letGo(responseTo)?.ended(error);
   }
 
   accepted(id: string): void {
@@ -233,15 +239,13 @@ export class Messenger {
   ): void {
     const closed = this.#hooks.closedError();
     if (closed !== undefined) throw closed;
-    const body = snapshot(payload);
-    const auth = snapshot(headers.auth, 'auth');
     const now = this.#clock.now();
-    const { causedBy, responseTo, last } = headers;
+    const { auth, causedBy, responseTo, last } = headers;
     const envelope: Envelope = {
       ...sent,
       name,
-      ...(payload !== undefined && { payload: body.value }),
-      ...(headers.auth !== undefined && { auth: auth.value }),
+      ...(payload !== undefined && { payload: encodeBody(payload, { name: 'payload' }) }),
+      ...(auth !== undefined && { auth }),
       ...(causedBy !== undefined && { causedBy }),
       ...(responseTo !== undefined && { responseTo }),
       ...(last === true && { last }),
@@ -249,7 +253,7 @@ export class Messenger {
     };
     if (pending !== undefined) this.#pending.add(pending, now);
     try {
-      this.#outbox.add(envelope, body.bytes + auth.bytes + name.length + ENVELOPE_BYTES);
+      this.#outbox.add(envelope);
     } catch (error) {
       this.#pending.take(sent.id);
       throw error;
@@ -264,11 +268,11 @@ export class Messenger {
       name: name as string,
       idleMs: this.#options.replyIdleMs,
       holdsClose: false,
-      replied: (envelope) => {
-        if (envelope.last === true) this.#letGo(sent.id);
-        const { id, activityId, sender, auth, responseTime } = envelope;
-        return handler(envelope.payload, {
-          outcome: envelope.name,
+      replied: (reply) => {
+        if (reply.last === true) this.#letGo(sent.id);
+        const { id, activityId, sender, auth, responseTime } = reply;
+        return handler(reply.payload, {
+          outcome: reply.name,
           id,
           activityId,
           sender,
@@ -357,12 +361,20 @@ function sendArguments(name: unknown, args: readonly unknown[]): SendArguments {
   };
 }
 
-function readHeaders(options: SendOptions | undefined): Pick<Headers, 'auth' | 'activityId'> {
-  const { auth, activityId } = options ?? {};
-  return { ...(auth !== undefined && { auth }), ...(activityId !== undefined && { activityId }) };
+function newMessage(origin: Origin, options: SendOptions | undefined): Sent {
+  return { id: randomUUID(), activityId: options?.activityId ?? origin.activityId ?? randomUUID() };
 }
 
-function outcomeOf({ name, payload }: Envelope): AnyOutcome {
+/** @throws NyotaError where the auth can't travel */
+function headersOf({ causedBy }: Origin, options: SendOptions | undefined): Headers {
+  const auth = options?.auth;
+  return {
+    ...(causedBy !== undefined && { causedBy }),
+    ...(auth !== undefined && { auth: encodeBody(auth, { name: 'auth' }) }),
+  };
+}
+
+function outcomeOf({ name, payload }: Message): AnyOutcome {
   return { outcome: name, payload };
 }
 

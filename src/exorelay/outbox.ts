@@ -6,7 +6,7 @@
  *              `--- restart ----´   (a new session, or another hub process: all again, flagged `redelivered`)
  */
 import { NyotaError } from '../index.js';
-import type { Envelope } from './message.js';
+import { type Envelope, sizeOf } from './message.js';
 
 export interface Outgoing {
   envelope: Envelope;
@@ -55,7 +55,8 @@ export class Outbox {
   }
 
   /** @throws NyotaError `NYOTA_OUTBOX_FULL`; nothing is kept then */
-  add(envelope: Envelope, bytes: number): void {
+  add(envelope: Envelope): void {
+    const bytes = sizeOf(envelope);
     const { maxOutboxMessages, maxOutboxBytes } = this.#limits;
     if (this.#all.size >= maxOutboxMessages || this.#bytes + bytes > maxOutboxBytes) {
       throw new NyotaError(

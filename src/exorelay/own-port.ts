@@ -3,12 +3,12 @@
  * have no sender that anybody verified.
  */
 import { type AnyContract, createServer, type NyotaError, type Server } from '../index.js';
-import { type Envelope, readEnvelope, STATUS, STATUS_OK } from './message.js';
+import { type Message, readMessage, STATUS, STATUS_OK } from './message.js';
 import type { ResolvedRelayOptions } from './options.js';
 
 export interface OwnPortHooks {
   /** A message; `respond` sends a reply to whoever sent it. */
-  message(envelope: Envelope, respond: (reply: Envelope) => Envelope): void;
+  message(message: Message, respond: (reply: Message) => void): void;
   /** Something that is no message. */
   malformed(text: string): void;
   listening(port: number): void;
@@ -16,8 +16,8 @@ export interface OwnPortHooks {
 }
 
 interface DirectContract extends AnyContract {
-  toServer: { 'exo.message': (envelope: unknown) => void; [STATUS]: () => string };
-  toClient: { 'exo.deliver': (envelope: Envelope) => void; [STATUS_OK]: () => void };
+  toServer: { 'exo.message': (message: unknown) => void; [STATUS]: () => string };
+  toClient: { 'exo.deliver': (message: Message) => void; [STATUS_OK]: () => void };
 }
 
 const MAX_SESSIONS = 1_000;
@@ -42,14 +42,9 @@ export class OwnPort {
         session.on(STATUS, () => void session.send(STATUS_OK));
         session.handle(STATUS, () => STATUS_OK);
         session.on('exo.message', (value) => {
-          const envelope = readEnvelope(value);
-          if (typeof envelope === 'string') hooks.malformed(envelope);
-          else {
-            hooks.message(envelope, (reply) => {
-              session.send('exo.deliver', reply);
-              return reply;
-            });
-          }
+          const message = readMessage(value);
+          if (typeof message === 'string') hooks.malformed(message);
+          else hooks.message(message, (reply) => void session.send('exo.deliver', reply));
         });
       },
     );

@@ -3,7 +3,7 @@
  * Each waits for so long after what it heard last, and none for ever unless it says so.
  */
 import { NyotaError } from '../index.js';
-import type { DeliveredEnvelope } from './message.js';
+import type { Message } from './message.js';
 
 export interface PendingReply {
   readonly id: string;
@@ -14,7 +14,7 @@ export interface PendingReply {
   /** A graceful close waits for it. */
   readonly holdsClose: boolean;
   /** A reply has come. A promise where it is handled only later. */
-  replied(envelope: DeliveredEnvelope): unknown;
+  replied(reply: Message): unknown;
   /** No reply will come any more. Undefined: it has waited long enough. */
   ended(error: NyotaError | undefined): void;
 }

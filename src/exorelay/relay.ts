@@ -28,8 +28,8 @@ import type {
 import { directReply } from './direct-reply.js';
 import { HubLink } from './hub-link.js';
 import { type AnyHandler, Inbound } from './inbound.js';
-import type { Envelope, Rejection } from './message.js';
-import { type Headers, Messenger, type Origin } from './messenger.js';
+import type { Message, Rejection } from './message.js';
+import { Messenger, type Origin } from './messenger.js';
 import {
   DEFAULT_RELAY_PORT,
   type ExoRelayOptions,
@@ -126,9 +126,9 @@ export class ExoRelay<M = AnyMessages, R = AnyReplies>
     }
     if (!this.#mayStart('listen')) return this;
     this.#ownPort = new OwnPort(this.#options, {
-      message: (envelope, respond) =>
-        this.#inbound.direct(envelope, (headers, name, payload) =>
-          this.#respondDirectly(headers, name, payload, respond),
+      message: (message, respond) =>
+        this.#inbound.direct(message, (name, payload, last) =>
+          this.#respondDirectly(message, name, payload, last, respond),
         ),
       malformed: (text) => this.#report(new NyotaError('NYOTA_INVALID_ARGUMENT', text)),
       listening: (listening) => {
@@ -361,18 +361,21 @@ export class ExoRelay<M = AnyMessages, R = AnyReplies>
   }
 
   #respondDirectly(
-    headers: Headers & { activityId: string },
+    to: Message,
     name: unknown,
     payload: unknown,
-    respond: (reply: Envelope) => Envelope,
+    last: boolean,
+    respond: (reply: Message) => void,
   ): Sent {
+    const { activityId } = to;
     try {
       const from = { sender: this.serviceName, now: this.#options.clock.now() };
-      const { id, activityId } = respond(directReply(headers, name, payload, from));
-      return { id, activityId };
+      const reply = directReply(to, name, payload, last, from);
+      respond(reply);
+      return { id: reply.id, activityId };
     } catch (error) {
       this.#report(error as Error);
-      return { id: randomUUID(), activityId: headers.activityId };
+      return { id: randomUUID(), activityId };
     }
   }
 
