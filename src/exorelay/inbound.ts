@@ -2,6 +2,8 @@
  * What arrives: runs the handlers of messages and hands replies to whoever waits for them, each once, and tells
  * ExoCom when it is done.
  */
+import { isThenable } from '../async.js';
+import { asError } from '../errors.js';
 import { type Clock, NyotaError } from '../index.js';
 import type { HandlerContext, ReplyOptions, Sent } from './contract.js';
 import { readDelivered, refOf } from './delivered.js';
@@ -291,14 +293,4 @@ export class Inbound {
       },
     };
   }
-}
-
-function asError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(String(thrown), { cause: thrown });
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return (
-    typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
-  );
 }

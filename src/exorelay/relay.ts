@@ -7,6 +7,8 @@
 
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
+import { QuietWaiters } from '../async.js';
+import { warn } from '../errors.js';
 import { NyotaError } from '../index.js';
 import { handlerFault } from './checks.js';
 import type {
@@ -39,7 +41,6 @@ import {
 } from './options.js';
 import { Outbox } from './outbox.js';
 import { OwnPort } from './own-port.js';
-import { QuietWaiters } from './quiet-waiters.js';
 
 export interface ExoRelayEvents {
   /** Registered with ExoCom, once for each `listen` or `connect`; with the own port, if there is one. */
@@ -66,7 +67,7 @@ export class ExoRelay<M = AnyMessages, R = AnyReplies>
   readonly #messenger: Messenger;
   readonly #inbound: Inbound;
   readonly #link: HubLink;
-  readonly #quiet: QuietWaiters;
+  readonly #quiet = new QuietWaiters();
   #ownPort: OwnPort | undefined;
   #port: number | undefined;
   #state: 'new' | 'starting' | 'online' | 'closing' | 'closed' = 'new';
@@ -77,8 +78,7 @@ export class ExoRelay<M = AnyMessages, R = AnyReplies>
     super();
     this.#options = readRelayOptions(options, process.env);
     const error = (thrown: Error): void => this.#report(thrown);
-    const settled = (): void => this.#quiet.check();
-    this.#quiet = new QuietWaiters(this.#options.clock);
+    const settled = (): void => this.#quiet.ask();
     this.#outbox = new Outbox(this.#options);
     this.#messenger = new Messenger(this.#options, this.#outbox, {
       flush: () => this.#link.flush(),
@@ -258,7 +258,7 @@ export class ExoRelay<M = AnyMessages, R = AnyReplies>
     this.#link.destroy();
     this.#ownPort?.destroy();
     this.#finish(was !== 'new');
-    this.#quiet.check();
+    this.#quiet.ask();
     this.#closing ??= Promise.resolve();
   }
 
@@ -275,7 +275,8 @@ export class ExoRelay<M = AnyMessages, R = AnyReplies>
     const done = (): boolean =>
       this.#state === 'closed' ||
       (this.#inbound.idle && this.#messenger.requests === 0 && (this.#outbox.size === 0 || was === 'new'));
-    await this.#quiet.until(done, this.#options.drainTimeoutMs);
+    const { clock, drainTimeoutMs } = this.#options;
+    if (!done()) await this.#quiet.wait(done, clock, drainTimeoutMs);
     // It was destroyed meanwhile.
     if ((this.#state as string) === 'closed') return;
     this.#state = 'closed';
@@ -321,7 +322,7 @@ export class ExoRelay<M = AnyMessages, R = AnyReplies>
       accepted: (id) => {
         this.#messenger.accepted(id);
         this.#link.flush();
-        this.#quiet.check();
+        this.#quiet.ask();
       },
       rejected: (rejection) => {
         this.#messenger.rejected(rejection);
@@ -381,14 +382,10 @@ export class ExoRelay<M = AnyMessages, R = AnyReplies>
 
   #report(error: Error): void {
     if (this.listenerCount('error') > 0) this.emit('error', error);
-    else process.emitWarning(error.message, { type: 'ExoRelayWarning', code: codeOf(error) });
+    else warn(error, 'ExoRelayWarning', 'NYOTA_LISTENER_FAILED');
   }
 }
 
 function closedError(): NyotaError {
   return new NyotaError('NYOTA_CLOSED', 'the relay is closed');
-}
-
-function codeOf(error: Error): string {
-  return error instanceof NyotaError ? error.code : 'NYOTA_LISTENER_FAILED';
 }

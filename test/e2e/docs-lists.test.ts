@@ -158,7 +158,7 @@ describe('docs/architecture.md', () => {
 
   it('has the layers that the tests hold src to', () => {
     const [, table = ''] = /MAY_IMPORT[^{]*\{(.*?)\n\};/s.exec(source('test/unit/layers.test.ts')) ?? [];
-    const rules = [...table.matchAll(/^ {2}(\w+): \[(.*?)\]/gm)].map(([, part = '', list = '']) => [
+    const rules = [...table.matchAll(/^ {2}(\w+): \[(.*?)\]/gms)].map(([, part = '', list = '']) => [
       part,
       [...list.matchAll(/'(\w+)'/g)].map((match) => match[1]),
     ]);

@@ -18,6 +18,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   errors: [],
   clock: [],
   lifecycle: [],
+  async: ['clock'],
   protocol: ['errors'],
   options: ['errors', 'clock', 'lifecycle', 'protocol'], // of protocol/ its constants alone, see ONLY
   sync: ['errors', 'protocol'], // of protocol/ types alone, see ONLY
@@ -25,14 +26,26 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   stores: ['errors', 'session'],
   net: ['errors', 'clock', 'lifecycle', 'options', 'protocol'],
   peer: ['errors', 'clock', 'lifecycle', 'options', 'protocol', 'sync', 'session', 'stores', 'net'],
-  index: ['errors', 'clock', 'lifecycle', 'options', 'protocol', 'sync', 'session', 'stores', 'net', 'peer'],
-  exorelay: ['index'],
-  exocom: ['index', 'exorelay'], // of exorelay/ the message alone, see ONLY
+  index: [
+    'errors',
+    'clock',
+    'lifecycle',
+    'async',
+    'options',
+    'protocol',
+    'sync',
+    'session',
+    'stores',
+    'net',
+    'peer',
+  ],
+  exorelay: ['errors', 'async', 'index'],
+  exocom: ['errors', 'async', 'index', 'exorelay'], // of exorelay/ the message alone, see ONLY
   testing: ['errors', 'clock', 'lifecycle', 'index', 'exorelay', 'exocom'],
   cli: ['stores', 'index', 'exocom', 'testing'],
 };
 const PARTS = Object.keys(MAY_IMPORT);
-const FILES = new Set(['errors', 'clock', 'lifecycle', 'options', 'index']);
+const FILES = new Set(['errors', 'clock', 'lifecycle', 'async', 'options', 'index']);
 const PURE = ['protocol', 'sync', 'session'];
 const SOCKETS = ['node:net', 'node:tls'];
 const KNOW_SOCKETS = ['net', 'testing', 'cli'];
