@@ -2,6 +2,8 @@
  * What travels between a relay and the hub: the events, the envelope of a message, and the checks of what came from
  * the wire. Both sides share this file; it knows no socket and no session.
  *
+ * A relay connects with its role, and a token where that proves the role: `auth` is `{ role, token? }`.
+ *
  *   relay                                              hub
  *     <- exo.hello                                        once for every session object of the hub: register (again)
  *     -> exo.register, exo.awaiting...                    who am I, what do I handle, whose replies do I wait for
@@ -86,13 +88,6 @@ export interface Message extends Headers {
 
 /** An envelope as the hub passes it on: the sender is verified. */
 export type DeliveredEnvelope = Envelope & { readonly sender: string };
-
-/** What a relay hands over as `auth` when it connects. */
-export interface RelayCredentials {
-  readonly role: string;
-  /** Proves the role, where the hub has a token for it. */
-  readonly token?: string;
-}
 
 /** `exo.register`: sent at `exo.hello`, and again whenever a handler is added. The role is that of the credentials. */
 export interface Registration {
@@ -185,10 +180,8 @@ export interface RelayContract {
 
 /** Entries of one `exo.awaiting`, and of one `exo.known`. */
 export const MAX_AWAITED = 1_000;
-/** Messages that one relay may have sent without their being accepted. The hub refuses more (`EXO_OVERLOADED`). */
-export const MAX_UNACCEPTED = 10_000;
 /** Characters of a message name, of an id, and of a role. */
-export const MAX_NAME_LENGTH = 256;
+const MAX_NAME_LENGTH = 256;
 /** Handlers that one relay may announce. */
 export const MAX_HANDLES = 10_000;
 
