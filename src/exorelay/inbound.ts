@@ -121,7 +121,7 @@ export class Inbound {
     if (this.#leaving) return;
     this.#take({
       message: { id, name, payload, activityId, auth },
-      job: newJob({ sender: '', id }),
+      job: new Job({ sender: '', id }),
       respond,
       done: (error) => {
         if (error !== undefined) this.#report(asError(error));
@@ -165,9 +165,8 @@ export class Inbound {
   }
 
   #abort(job: Job, error: NyotaError): void {
-    job.dead = true;
     this.#jobs.ended(job);
-    job.abort.abort(error);
+    job.abort(error);
   }
 
   /** Undefined where it can't be read: it is handled then, and whoever waits for it waits no longer. */
@@ -290,8 +289,7 @@ export class Inbound {
       isSecurity: isSecurity === true,
       redelivered: redelivered === true,
       get signal() {
-        job.watched = true;
-        return job.abort.signal;
+        return job.signal;
       },
     };
   }
@@ -312,14 +310,36 @@ function readDelivered(value: unknown): DeliveredEnvelope | string {
 }
 
 /** The handling of one message that this relay was given. */
-interface Job {
+class Job {
   readonly ref: MessageRef;
-  /** For the handler's `signal`. */
-  readonly abort: AbortController;
   /** Nobody wants its replies any more: it was cancelled, or runs elsewhere. */
-  dead: boolean;
+  dead = false;
+  /** Made when the handler asks for its signal, which most do not. */
+  #controller: AbortController | undefined;
+  #aborted: NyotaError | undefined;
+
+  constructor(ref: MessageRef) {
+    this.ref = ref;
+  }
+
   /** The handler has asked for its signal: it may still be at work after it has returned. */
-  watched: boolean;
+  get watched(): boolean {
+    return this.#controller !== undefined;
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#aborted !== undefined) this.#controller.abort(this.#aborted);
+    }
+    return this.#controller.signal;
+  }
+
+  abort(reason: NyotaError): void {
+    this.dead = true;
+    this.#aborted ??= reason;
+    this.#controller?.abort(reason);
+  }
 }
 
 /** How long a finished message is remembered, and how many. */
@@ -351,7 +371,7 @@ export class Jobs {
   }
 
   begin(ref: MessageRef): Job {
-    const job = newJob(ref);
+    const job = new Job(ref);
     this.#running.set(keyOf(ref), job);
     return job;
   }
@@ -418,10 +438,6 @@ export class Jobs {
       this.#lingering.delete(key);
     }
   }
-}
-
-function newJob(ref: MessageRef): Job {
-  return { ref, abort: new AbortController(), dead: false, watched: false };
 }
 
 function keyOf({ sender, id }: MessageRef): string {

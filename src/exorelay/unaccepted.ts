@@ -21,7 +21,7 @@ interface UnacceptedLimits {
   readonly maxOutboxBytes: number;
 }
 
-/** Messages that ExoCom is handed before it has accepted them; the others wait here. */
+/** Messages that ExoCom is handed before it has accepted them: fewer than the 10 000 of one sender that it decides over by default. */
 const MAX_HANDED = 8_192;
 /** Above these, `drained` waits. */
 const HIGH_WATER_MESSAGES = 1_024;
