@@ -15,7 +15,7 @@ import type { Arrival } from './waiting-line.js';
 export type { SocketLike } from './connection.js';
 export type TlsServerOptions = tls.TlsOptions;
 export type TlsSocket = tls.TLSSocket;
-export type ListenOptions = net.ListenOptions;
+type ListenOptions = net.ListenOptions;
 export type AddressInfo = net.AddressInfo;
 
 /** A function like `net.createServer(options, onConnection)` or `tls.createServer`. */
@@ -285,5 +285,3 @@ export function isLoopback(address: net.AddressInfo | string | null): boolean {
   const { address: host } = address;
   return host === '::1' || host.startsWith('127.') || host.startsWith('::ffff:127.');
 }
-
-export type { TlsOptions };

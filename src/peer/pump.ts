@@ -118,8 +118,8 @@ export abstract class Pump implements SessionHost, Flushable {
   /** A step could not be stored: what is in memory is ahead of the store, and must go. */
   protected abstract storeFailed(error: NyotaError): void;
 
-  /** The other side says that it is going. False where it must not say so on this side. */
-  protected goingAway(): boolean {
+  /** The other side says that it is going: a GOAWAY. False where it must not say so on this side. */
+  protected goingAway(_frame: FrameDecoder): boolean {
     return false;
   }
 
@@ -474,7 +474,7 @@ export abstract class Pump implements SessionHost, Flushable {
         const reason = closeError(parseClose(body));
         this.#said = true;
         this.#ownConnection.end(undefined, reason);
-      } else if (frame.type === FrameType.GOAWAY && pump.goingAway()) {
+      } else if (frame.type === FrameType.GOAWAY && pump.goingAway(frame)) {
         link.countControl(this.#ownGeneration);
       } else {
         link.receive(this.#ownGeneration, frame);
