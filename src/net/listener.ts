@@ -8,14 +8,12 @@ import type { Clock, ClockTimer } from '../clock.js';
 import { NyotaError } from '../errors.js';
 import { invalidOption } from '../options.js';
 import type { SocketLike } from './connection.js';
-import type { TlsOptions } from './dial.js';
 import { withBacklog } from './listen-arguments.js';
 import type { Arrival } from './waiting-line.js';
 
 export type { SocketLike } from './connection.js';
 export type TlsServerOptions = tls.TlsOptions;
 export type TlsSocket = tls.TLSSocket;
-type ListenOptions = net.ListenOptions;
 export type AddressInfo = net.AddressInfo;
 
 /** A function like `net.createServer(options, onConnection)` or `tls.createServer`. */

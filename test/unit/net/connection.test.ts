@@ -15,7 +15,7 @@ const codes = (closings: ReadonlyArray<NyotaError | undefined>): unknown[] =>
 
 describe('the preamble', () => {
   it('is the first that is written, and may come byte by byte', async () => {
-    const { connection, seen, far, received } = wire({ preamble: false });
+    const { seen, far, received } = wire({ preamble: false });
     for (const byte of encodePreamble()) {
       far.write(Buffer.from([byte]));
       await turns(3);
@@ -38,7 +38,7 @@ describe('the preamble', () => {
   });
 
   it('that is none of ours ends the connection at its first wrong byte, with last words', async () => {
-    const { connection, seen, far, received } = wire({ preamble: false });
+    const { seen, far, received } = wire({ preamble: false });
     far.write('GET / HTTP/1.1\r\n\r\n');
     await turns();
     expect([codes(seen.closings), connection.open]).toEqual([['NYOTA_BAD_PREAMBLE'], false]);
