@@ -9,7 +9,7 @@
 import { EventEmitter } from 'node:events';
 import { QuietWaiters } from '../async.js';
 import { warn } from '../errors.js';
-import { NyotaError } from '../index.js';
+import { type Encoded, NyotaError } from '../index.js';
 import { handlerFault } from './arguments.js';
 import type {
   AnyMessages,
@@ -168,7 +168,7 @@ export class ExoRelay<M = AnyMessages, R = AnyReplies>
   ): Sent;
   send<K extends MessageName<M>>(
     name: K,
-    payload: PayloadOf<M, K>,
+    payload: PayloadOf<M, K> | Encoded<PayloadOf<M, K>>,
     options: SendOptions | undefined,
     replyHandler?: ReplyHandler<M, ReplyName<M, R, K>>,
   ): Sent;
