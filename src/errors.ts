@@ -106,7 +106,7 @@ export function asError(thrown: unknown): Error {
 }
 
 /** What was thrown, as a text, also where it has none. */
-function textOf(thrown: unknown): string {
+export function textOf(thrown: unknown): string {
   if (thrown instanceof Error) return thrown.message;
   try {
     return String(thrown);
@@ -119,7 +119,7 @@ function textOf(thrown: unknown): string {
  * A process warning: told once to whoever watches the process, and never a crash.
  * @param code where the error has none of nyota's own
  */
-export function warn(error: unknown, type: string, code: string): void {
+export function warn(error: unknown, type = 'NyotaWarning', code = 'NYOTA_INTERNAL'): void {
   process.emitWarning(textOf(error), { type, code: error instanceof NyotaError ? error.code : code });
 }
 

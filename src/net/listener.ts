@@ -5,7 +5,7 @@
 import net from 'node:net';
 import tls from 'node:tls';
 import type { Clock, ClockTimer } from '../clock.js';
-import { NyotaError } from '../errors.js';
+import { NyotaError, textOf } from '../errors.js';
 import { invalidOption } from '../options.js';
 import type { SocketLike } from './connection.js';
 import { withBacklog } from './listen-arguments.js';
@@ -150,7 +150,7 @@ export class Listener {
       // The deadline is ours, on the clock that was handed in; node's is only the second line.
       return tls.createServer({ handshakeTimeout: 2 * handshakeTimeoutMs, ...options, ...unread }, onSocket);
     } catch (cause) {
-      const text = cause instanceof Error ? cause.message : String(cause);
+      const text = textOf(cause);
       throw new NyotaError(
         'NYOTA_INVALID_OPTION',
         `option 'tls' takes options of tls.createServer: ${text}`,

@@ -38,7 +38,7 @@ describe('the preamble', () => {
   });
 
   it('that is none of ours ends the connection at its first wrong byte, with last words', async () => {
-    const { seen, far, received } = wire({ preamble: false });
+    const { connection, seen, far, received } = wire({ preamble: false });
     far.write('GET / HTTP/1.1\r\n\r\n');
     await turns();
     expect([codes(seen.closings), connection.open]).toEqual([['NYOTA_BAD_PREAMBLE'], false]);
