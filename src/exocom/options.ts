@@ -4,10 +4,18 @@
 
 import { isName } from '../exorelay/message.js';
 import { type Clock, NyotaError, type ServerOptions, type SessionStore, systemClock } from '../index.js';
-import type { RateLimit } from './rate-meter.js';
-import { LearnedRoutes, type Routes, RouteTable, type Routing } from './routes.js';
-import { loadRoutes, parseJson, readDataFile, routesFromEnvironment } from './routes-file.js';
+import {
+  LearnedRoutes,
+  loadRoutes,
+  parseJson,
+  type Routes,
+  RouteTable,
+  type Routing,
+  readDataFile,
+  routesFromEnvironment,
+} from './routes.js';
 import type { Tokens } from './senders.js';
+import type { RateLimit } from './traffic.js';
 
 /** Times are milliseconds, sizes are bytes. */
 export interface ExoComOptions {
