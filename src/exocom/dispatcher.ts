@@ -3,11 +3,9 @@
  * when it died. Pure: time is handed in.
  */
 import { messageKey, type RejectionCode } from '../exorelay/message.js';
-import type { Delivery } from './instances.js';
 import { type HoldLimits, HoldQueue } from './hold-queue.js';
 import { IdleTable } from './idle-table.js';
-import type { Instance, Instances } from './instances.js';
-
+import type { Delivery, Instance, Instances } from './instances.js';
 
 /** The key of what any instance may have; no instance has an empty id. */
 const ANY = '';

@@ -29,7 +29,14 @@ import {
 import type { Clock, ClockTimer } from '../index.js';
 import { Dispatcher } from './dispatcher.js';
 import { type HoldLimits, HoldQueue } from './hold-queue.js';
-import { type Delivery, type DeliveryResult, Instance, Instances, type RelayPort, type WindowLimits } from './instances.js';
+import {
+  type Delivery,
+  type DeliveryResult,
+  Instance,
+  Instances,
+  type RelayPort,
+  type WindowLimits,
+} from './instances.js';
 import { type Incoming, type Request, Requests, Unfinished } from './messages.js';
 import { Recovery } from './recovery.js';
 import {
@@ -380,7 +387,8 @@ export class Exchange {
     const { name, responseTo, payload, ...rest } = message.envelope;
     if (name === SecurityMessage.AUTHORIZED || name === SecurityMessage.UNAUTHORIZED) {
       const yes = name === SecurityMessage.AUTHORIZED;
-      if (responseTo !== undefined && this.#gate.answered(responseTo, yes)) this.#unfinished.settle(message, this.#now());
+      if (responseTo !== undefined && this.#gate.answered(responseTo, yes))
+        this.#unfinished.settle(message, this.#now());
       else this.#unknownReply(message);
       return;
     }
@@ -404,7 +412,10 @@ export class Exchange {
     const redelivered = message.envelope.redelivered === true;
     if (!gated && !redelivered && order.length === 0) {
       this.#route(message);
-    } else if (order.length >= this.#options.queues.maxMessages || order.bytes + message.size > this.#options.queues.maxBytes) {
+    } else if (
+      order.length >= this.#options.queues.maxMessages ||
+      order.bytes + message.size > this.#options.queues.maxBytes
+    ) {
       this.#refuse(message, 'EXO_OVERLOADED', texts.overloaded(message.role));
     } else {
       this.#decide(session, message, gated, redelivered);
@@ -470,7 +481,11 @@ export class Exchange {
     const { role, instance, envelope, name } = message;
     const { id, activityId } = envelope;
     this.traffic.refused(role, 'EXO_UNAUTHORIZED');
-    this.#events.warning({ message: texts.unauthorized(name, role, activityId), code: 'EXO_UNAUTHORIZED', role });
+    this.#events.warning({
+      message: texts.unauthorized(name, role, activityId),
+      code: 'EXO_UNAUTHORIZED',
+      role,
+    });
     const answerId = this.#options.newId();
     this.dispatcher.place({
       key: messageKey(HUB_ROLE, answerId),
@@ -517,7 +532,8 @@ export class Exchange {
   #nobody(message: Incoming): void {
     const { name } = message;
     if (this.#routing.strict) this.#refuse(message, 'EXO_NO_RECEIVERS', texts.noReceivers(name));
-    else if (!this.#keepUnclaimed(message)) this.#refuse(message, 'EXO_QUEUE_FULL', texts.full(name, 'nobody'));
+    else if (!this.#keepUnclaimed(message))
+      this.#refuse(message, 'EXO_QUEUE_FULL', texts.full(name, 'nobody'));
   }
 
   #answered({ envelope, role, request }: Incoming): void {
