@@ -22,7 +22,10 @@ export interface DirectionResult extends Tally {
     readonly p50Ms: number | undefined;
     readonly p99Ms: number | undefined;
   };
-  /** Messages that were sent again after a cut, and those that the other end knew already and dropped; of a killed process nothing is known. */
+  /**
+   * Messages that were sent again after a cut, and those that the other end had already and dropped. What a killed process
+   * counted is not known.
+   */
   readonly replayed: number;
   readonly duplicatesDropped: number;
 }

@@ -6,11 +6,11 @@ export interface Tally {
   readonly handled: number;
   /** Numbers that were sent and never handled. */
   readonly lost: number;
-  /** Times that a number was handled again, by the same process or without being flagged. */
+  /** How often a number was handled again by the same process, or without the flag. */
   readonly duplicates: number;
-  /** Times that a number which a killed process had handled was handled again by a later one, and flagged. */
+  /** How often a number was handled again, flagged, by a later process after a killed one had handled it. */
   readonly redelivered: number;
-  /** Numbers handled after a higher one that none of the above accounts for. */
+  /** Numbers handled after a higher one, apart from those that the counts above explain. */
   readonly outOfOrder: number;
   /** Handled, and never sent. */
   readonly unknown: number;

@@ -148,13 +148,13 @@ export class MemoryStore implements SessionStore {
   }
 }
 
-/** No more than there are, however far the numbers are apart. */
+/** Costs no more than the frames that are there, however wide the range of numbers is. */
 function removeFrames(frames: Map<number, StoredFrame>, [from, to]: Range): void {
   if (to - from < frames.size) for (let seq = from; seq <= to; seq++) frames.delete(seq);
   else for (const seq of [...frames.keys()]) if (seq <= to) frames.delete(seq);
 }
 
-/** Copies, in and out: who has the other one may change it. */
+/** Copied on the way in and on the way out: the caller may change what it has. */
 function copyEntry(entry: StoredEntry): StoredEntry {
   return { ...entry, bytes: entry.bytes && Buffer.from(entry.bytes) };
 }

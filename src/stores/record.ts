@@ -226,7 +226,7 @@ export function readSession(
   return { record, ...numbers, entries, outbound };
 }
 
-/** Whether the frames are all that the head tells of. A hole would be a message that is lost without a word. */
+/** Whether the frames are all that the head tells of. A hole would lose a message in silence. */
 export function isWhole({ trimmed, lastSeq }: HeadRow, outbound: readonly StoredFrame[]): boolean {
   return outbound.every(({ seq }, i) => seq === trimmed + 1 + i) && trimmed + outbound.length >= lastSeq;
 }

@@ -47,8 +47,8 @@ export interface LmdbStoreOptions {
   /** The folder. Made where it is missing. It belongs to the store alone. */
   path: string;
   /**
-   * What the sessions may take, in bytes, about: a step that does not fit is refused with `NYOTA_STORE_FAILED`, which ends the
-   * session's stay in this process; the session itself waits in the store. At least 1 MiB. Default 16 GiB.
+   * About how many bytes the sessions may take. A step that does not fit is refused with `NYOTA_STORE_FAILED`: this process
+   * lets go of the session, which stays in the store. At least 1 MiB. Default 16 GiB.
    */
   maxBytes?: number;
 }
@@ -122,7 +122,8 @@ class LmdbStore implements SessionStore {
   takeOver(id: string, now: number): StoredSession | undefined {
     const db = this.#databases();
     try {
-      // Behind what is on its way to the disk. What waits in the queue comes later, and finds another owner.
+      // Runs behind the transaction that is being written. Steps that wait in the queue run later, and are refused: the
+      // session has another owner by then.
       return db.transactions.sync(() => {
         const row = db.sessions.get(id);
         const owned = row && attachSession(row, row.fence, now);
@@ -205,7 +206,7 @@ class LmdbStore implements SessionStore {
   #read<T>(fn: (db: Databases) => T): T {
     const db = this.#databases();
     try {
-      // Not what an earlier read of this turn has seen: another process may have written since.
+      // Drops the snapshot of an earlier read in this turn: another process may have written since.
       db.env.resetReadTxn();
       return fn(db);
     } catch (cause) {
@@ -213,7 +214,7 @@ class LmdbStore implements SessionStore {
     }
   }
 
-  /** One step of a transaction, which it shares with others. Answers when it is on disk. */
+  /** Queues one step, which shares its transaction with others. Resolves when it is on disk. */
   async #write<T>(
     about: Partial<Pick<Step<T>, 'of' | 'bytes'>>,
     run: (db: Databases) => T | NyotaError,
@@ -230,7 +231,7 @@ class LmdbStore implements SessionStore {
   }
 
   #beat(): void {
-    // Where it can't be written, the store's own steps tell of it.
+    // If this can't be written, neither can the sessions' steps, and those report it.
     this.#write({}, (db) => void db.owners.put(this.#owner, Date.now())).catch(() => {});
   }
 
