@@ -1,6 +1,6 @@
 /**
- * The databases of a folder: opens them, refuses what is not ours (something else, a newer version, what can't be read), and
- * knows their rows. The only file that knows the `lmdb` package, which it asks for when a store is first used.
+ * The databases of a folder, and their rows. Refuses a folder that belongs to something else, has a newer format, or can't be
+ * read. The only file that loads the `lmdb` package, and only when a store is first used.
  *
  * Layout, version 1, one LMDB environment with these databases:
  *   meta       'format' -> version
@@ -33,7 +33,7 @@ const AFTER_ALL = Buffer.from([0xff]);
 const TRIM_ONE_BY_ONE = 1_000;
 /** Values above this size may lie on pages of their own, even with the longest key. */
 const MAYBE_ELSEWHERE_BYTES = 900;
-/** A row of `sessions` without its record. */
+/** A row of `sessions` without credential and identity. */
 const HEAD_BYTES = 512;
 /** A node's header and its place in a page. */
 const NODE_BYTES = 32;
@@ -111,7 +111,7 @@ function openEnv(folder: string, open: LmdbPackage['open']): RootDatabase {
     noSubdir: false,
     maxDbs: DATABASES,
     permissionsMode: FILE_MODE,
-    // With it a step would be answered before it is on disk.
+    // With overlapping syncs a step would be answered before it is on disk.
     overlappingSync: false,
     // The queue makes the groups. With batching of its own, lmdb would also reject a promise that nobody listens to.
     eventTurnBatching: false,
@@ -135,7 +135,10 @@ function openAll(path: string, folder: string, env: RootDatabase): Databases {
   return databases;
 }
 
-/** Refuses what is not ours, before anything is made in it. Several processes may begin an empty folder at the same time. */
+/**
+ * Refuses a folder that is not ours before anything is written to it. Several processes may start on an empty folder at the
+ * same time.
+ */
 function checkFormat(path: string, env: RootDatabase, transactions: Transactions): void {
   const names = (): string[] => [...env.getKeys()].map(String);
   if (names().some((name) => !NAMES.has(name))) throw foreign(path);
@@ -223,7 +226,7 @@ export function removeSession(db: Databases, id: string): void {
   db.sessions.remove(id);
 }
 
-/** Undefined where frames of it are missing. */
+/** Returns undefined if frames of it are missing. */
 export function loadSession(db: Databases, id: string, row: SessionRow): StoredSession | undefined {
   const entries: StoredEntry[] = [];
   for (const { key, value } of db.entries.getRange({ start: [id], end: [id, AFTER_ALL] })) {
@@ -251,12 +254,12 @@ function isBlank({ frame }: StoredFrame): boolean {
   return frame.length > MAYBE_ELSEWHERE_BYTES && frame.readUInt32BE(0) === 0;
 }
 
-/** What a new session adds to the file, about. */
+/** About how many bytes a new session adds to the file. */
 export function bytesOfHead({ credential, identity }: SessionRecord): number {
   return HEAD_BYTES + rowBytes(credential.length + identity.length);
 }
 
-/** What a step adds to the file, about. What can't be written is found out where it is written. */
+/** About how many bytes a step adds to the file. A value that can't be written fails later, when it is written. */
 export function bytesOfStep({ entries = [], outbound = [] }: SessionBatch): number {
   let bytes = 0;
   for (const { bytes: value, key } of entries)

@@ -1,7 +1,8 @@
 /**
- * The folder of an LMDB store as the file system sees it. Before its files are mapped into memory they are looked at: from then on touching
- * what is not there ends the process. How much more it may take: `maxBytes`, and what the disk has left. And what a failure of the disk
- * means, since LMDB itself tells little: a full disk is an "Input/output error" to it. Knows nothing of sessions and of the package `lmdb`.
+ * The folder of an LMDB store, as the file system sees it. Checks its files before LMDB maps them into memory: reading a
+ * mapped page that the file does not have ends the process (docs/design.md, rule 31). Decides whether a step still fits, by
+ * `maxBytes` and by the free space of the disk (docs/design.md, rule 29). Finds out what a failure of the disk means: LMDB's
+ * own errors say little (a full disk is an "Input/output error"). Knows nothing of sessions, nor of the package `lmdb`.
  */
 import {
   closeSync,
@@ -114,7 +115,8 @@ export function makeFolder(path: string): string {
 }
 
 /**
- * Makes sure that the data file is one, and as long as it says, and that the lock file lies on the disk. Other damage is LMDB's to find.
+ * Makes sure that the data file is an LMDB file and as long as its header says, and that the lock file has its space on the
+ * disk. Other damage is found by LMDB.
  * @param path how the user has named the folder
  * @throws NyotaError for a folder that may not be opened; an error of the file system where it can't be written
  */
@@ -232,8 +234,8 @@ const KEPT_BACK_BYTES = 2 ** 20;
 const MEASURE_EVERY_MS = 250;
 
 /**
- * How much more a folder may take. What does not fit is refused before it is written, and some of the disk is kept back, so that what
- * frees space, and acknowledgements, can still be written then.
+ * Decides whether a step still fits. One that does not is refused before anything of it is written. Some of the disk is kept
+ * back, so that acknowledgements, and whatever frees space, can always be written.
  */
 export class Room {
   readonly #path: string;
@@ -249,8 +251,8 @@ export class Room {
   }
 
   /**
-   * Undefined where so much more fits; else why it does not.
-   * @param takenBytes what this process has added to the file so far, about
+   * Returns undefined if so many bytes still fit, else the error to refuse with.
+   * @param takenBytes about how many bytes this process has added to the file so far
    * @param usedBytes how much of the file is in use
    */
   refusal(bytes: number, takenBytes: number, usedBytes: () => number): NyotaError | undefined {

@@ -58,11 +58,11 @@ const DEFAULT_MAX_BYTES = 16 * 2 ** 30;
 const MIN_MAX_BYTES = 2 ** 20;
 /** Half of a key of LMDB. The rest is for the key of an entry. */
 const MAX_ID_BYTES = 1_024;
-/** Rows that a sweep looks at in one go. */
+/** Rows that a sweep reads at a time. */
 const LOOK_ROWS = 1_000;
 /** Rows that one transaction of a sweep changes. */
 const CHANGE_ROWS = 500;
-/** So often each process says that it lives. */
+/** How often each process writes a sign of life. */
 const BEAT_MS = 5_000;
 /** A process that has been silent for so long is dead. */
 const DEAD_AFTER_MS = 4 * BEAT_MS;
@@ -81,7 +81,7 @@ class LmdbStore implements SessionStore {
   readonly durable = true;
   readonly #path: string;
   readonly #room: Room;
-  /** This process, as far as its sessions are concerned. */
+  /** The name of this process, as the owner of its sessions. */
   readonly #owner = randomUUID();
   /** Opened when first needed, and again after `close`. */
   #open: Databases | undefined;
@@ -157,11 +157,15 @@ class LmdbStore implements SessionStore {
     return this.#read((db) => readTombstone(db.tombstones.get(id), now));
   }
 
-  /** Looks at some rows at a time outside of transactions, which hold up everybody else, and checks again inside of them. */
+  /**
+   * Ends the sessions whose client did not come back in time, and deletes tombstones and owners that are too old. Reads the
+   * rows in pages, outside of transactions, because a transaction holds up every other writer; checks each row again in the
+   * transaction that changes it (docs/design.md, rule 28).
+   */
   async sweep(now: number): Promise<number> {
     const db = this.#databases();
     try {
-      // Of processes that were killed: what they had read could not be used again.
+      // Clears the read locks of killed processes: the pages that they were reading could not be used again.
       db.env.readerCheck();
       const ended = await this.#endLeftAlone(db, now);
       await this.#forgetTombstones(db, now);
@@ -226,7 +230,7 @@ class LmdbStore implements SessionStore {
   /** In a transaction. */
   #own(db: Databases, id: string, head: HeadRow): void {
     db.sessions.put(id, { ...head, owner: this.#owner });
-    // Where its first sign of life could not be written.
+    // There is none yet if the first sign of life could not be written.
     if (db.owners.get(this.#owner) === undefined) db.owners.put(this.#owner, Date.now());
   }
 
@@ -236,8 +240,8 @@ class LmdbStore implements SessionStore {
   }
 
   /**
-   * Since when a session is alone. One whose client was connected when its process died has nobody who could end it: it is left
-   * alone from that process's last sign of life on.
+   * Since when the session's client has been away. When a process dies while a client is connected, nobody records that the
+   * client has left; the session then counts as left at that process's last sign of life (docs/design.md, rule 28).
    */
   #leftAt(db: Databases, { detachedAt, owner }: SessionRow): number | null {
     if (detachedAt !== null || owner === this.#owner) return detachedAt;
@@ -258,7 +262,7 @@ class LmdbStore implements SessionStore {
             let count = 0;
             for (const { key: id, value } of some) {
               const row = db.sessions.get(id);
-              // It may have changed hands since it was looked at, or its process lives after all.
+              // Since the row was read, the session may have got another owner, or its process has shown that it lives.
               if (row === undefined || row.fence !== value.fence || !isLeft(row)) continue;
               removeSession(db, id);
               db.tombstones.put(id, expireSession(row, now));
@@ -286,7 +290,7 @@ class LmdbStore implements SessionStore {
     }
   }
 
-  /** The rows of a database, some at a time; ends early where the store is closed. */
+  /** The rows of a database, in pages. Ends early if the store is closed. */
   async *#pages<V>(db: Databases, table: Database<V, string>): AsyncGenerator<{ key: string; value: V }[]> {
     let after: string | undefined;
     while (this.#open === db) {

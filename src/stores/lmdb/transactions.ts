@@ -38,7 +38,8 @@ interface EnvironmentStats {
 const lockFiles = new Map<string, number>();
 
 /**
- * Single transactions, each of which first mends what a process that opens the folder may have broken.
+ * Write transactions. Each first repairs what another process may have broken by opening the folder (docs/design.md, rule
+ * 32).
  *
  * All processes share the number of the last transaction, which lies in the lock file. A process that opens the folder writes
  * there what the data file said when it began to open (LMDB 3.5.6 of the package, `mdb_env_open2`). If another process has
@@ -70,7 +71,7 @@ export class Transactions {
     }
   }
 
-  /** The same beside the event loop; `run` may be called again. Resolves once it is on disk. */
+  /** The same, but the event loop does not wait for the disk; `run` may be called again. Resolves once it is on disk. */
   async run(run: () => void): Promise<void> {
     for (let tries = 1; ; tries++) {
       try {
@@ -86,7 +87,7 @@ export class Transactions {
     }
   }
 
-  /** Within a transaction, before anything is written. */
+  /** Checks the transaction's number: within a transaction, before anything is written. */
   #look(): void {
     const last = (this.#env.getStats() as EnvironmentStats).lastTxnId;
     const own = this.#env.getWriteTxnId();
@@ -120,14 +121,17 @@ export class Transactions {
   }
 }
 
-/** So many steps, or about so many bytes, go into one transaction at most. */
+/** One transaction takes at most so many steps, and about so many bytes. */
 const MAX_STEPS = 2_000;
 const MAX_BYTES = 16 * 2 ** 20;
 /** Once so many steps in a row have failed on their own, the rest of the group is failed without a try. */
 const MAX_FAILURES = 3;
 
 export interface Step<T> {
-  /** The session that it changes, and its owner's fence: where it fails, later ones with this fence do too. Left out where no owner asks for it. */
+  /**
+   * The session and the fence of the step: if it fails, later steps with that fence fail too (docs/design.md, rule 21).
+   * Undefined for work that belongs to no owner, such as a sweep.
+   */
   readonly of?: { readonly id: string; readonly fence: number };
   /** About how many bytes it adds to the file; 0 if it frees more than it adds. */
   readonly bytes: number;
