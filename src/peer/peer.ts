@@ -358,7 +358,7 @@ function request(
   });
 }
 
-/** A request that the signal's abort cancels. Apart from the others: most have no signal. */
+/** A request that the signal's abort cancels. A function of its own, because most requests have no signal. */
 function requestUntil(
   signal: AbortSignal,
   pump: Pump,

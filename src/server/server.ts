@@ -1,6 +1,6 @@
 /**
- * The server, as users see it: listens, and tells. What comes in goes by the waiting line and the handshake (admission.ts) to
- * its session (sessions.ts); what goes to all sessions at once is paced by fan-out.ts.
+ * The server, as users see it: listens, and emits the server's events. A connection goes through the waiting line and the
+ * handshake (admission.ts) to its session (sessions.ts); what goes to all sessions at once is paced by fan-out.ts.
  */
 import { encodePlain, encodePrepared, prepare } from '../codec/payload.js';
 import { NyotaError } from '../errors.js';

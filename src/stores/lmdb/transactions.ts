@@ -38,8 +38,8 @@ interface EnvironmentStats {
 const lockFiles = new Map<string, number>();
 
 /**
- * Write transactions. Each first repairs what another process may have broken by opening the folder (docs/design.md, rule
- * 32).
+ * Write transactions. Each first repairs what another process may have broken by opening the folder
+ * (docs/design.md, rule 32).
  *
  * All processes share the number of the last transaction, which lies in the lock file. A process that opens the folder writes
  * there what the data file said when it began to open (LMDB 3.5.6 of the package, `mdb_env_open2`). If another process has
