@@ -190,6 +190,13 @@ describe('docs/design.md', () => {
     expect(cited.filter(({ rule }) => !rules.includes(rule))).toEqual([]);
   });
 
+  it('has every rule that docs/architecture.md cites', () => {
+    const cited = [...readDocument('docs/architecture.md').text.matchAll(/\[(\d+(?:, \d+)*)\]/g)]
+      .flatMap(([, numbers = '']) => numbers.split(', '))
+      .filter((rule) => !rules.includes(rule));
+    expect(cited).toEqual([]);
+  });
+
   it('is cited by the number of a rule in comments of src', () => {
     const vague = comments.filter(
       ({ path, text: comment }) =>
