@@ -18,7 +18,7 @@ export class QuietWaiters {
   readonly #checks = new Set<() => void>();
 
   /** Resolves when `done` says so, or after `timeoutMs`. The caller has asked `done` before. */
-  wait(done: () => boolean, clock: Clock, timeoutMs: number, holdsProcess: boolean): Promise<void> {
+  wait(done: () => boolean, clock: Clock, timeoutMs: number, holdsProcess = true): Promise<void> {
     return new Promise((resolve) => {
       const settle = (): void => {
         clock.clearTimeout(timer);

@@ -1,5 +1,5 @@
 /**
- * NyotaError and every code that nyota reports. A leaf: imports nothing.
+ * NyotaError and every code that nyota reports; and what was thrown, as an error, a text and a warning. A leaf: imports nothing.
  *
  * Codes are stable and meant to be matched on; texts are for people and may change.
  * docs/errors.md lists what causes each and what to do; a test holds the two lists together.
@@ -98,6 +98,29 @@ export class NyotaError extends Error {
 
 export function isErrorCode(value: unknown): value is ErrorCode {
   return typeof value === 'string' && Object.hasOwn(ERROR_CODES, value);
+}
+
+/** What was thrown, as an Error: anything can be thrown. */
+export function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(textOf(thrown), { cause: thrown });
+}
+
+/** What was thrown, as a text, also where it has none. */
+export function textOf(thrown: unknown): string {
+  if (thrown instanceof Error) return thrown.message;
+  try {
+    return String(thrown);
+  } catch {
+    return 'something that has no text';
+  }
+}
+
+/**
+ * A process warning: told once to whoever watches the process, and never a crash.
+ * @param code where the error has none of nyota's own
+ */
+export function warn(error: unknown, type = 'NyotaWarning', code = 'NYOTA_INTERNAL'): void {
+  process.emitWarning(textOf(error), { type, code: error instanceof NyotaError ? error.code : code });
 }
 
 const RETRIES: readonly string[] = ['never', 'new-session', 'backoff', 'elsewhere'];

@@ -10,13 +10,15 @@
  *    |           `-------------´------------´-----------´--> draining --> idle, closed
  *    `-- disconnect(), or an error after which no attempt makes sense
  */
+import { decodePayload } from '../codec/payload.js';
 import { NyotaError } from '../errors.js';
 import { storeFailed } from '../link/journal.js';
 import { announced } from '../link/link.js';
 import type { Connection } from '../net/connection.js';
 import { Pump } from '../peer/pump.js';
 import type { Awaitable, SessionBatch } from '../stores/session-store.js';
-import type { OpenMessage, WelcomeMessage } from '../wire/messages.js';
+import type { FrameDecoder } from '../wire/frame-decoder.js';
+import { type OpenMessage, parseGoaway, type WelcomeMessage } from '../wire/messages.js';
 import { type Connectable, Connector } from './connect.js';
 import { ClientIdentity } from './identity.js';
 import { type ResolvedClientOptions, readDelays } from './options.js';
@@ -249,7 +251,9 @@ export class ClientSide extends Pump implements Connectable {
   }
 
   /** The server will close. This connection is used until then. */
-  protected override goingAway(): boolean {
+  protected override goingAway({ source, start, end }: FrameDecoder): boolean {
+    // Only checked, as every frame is: this version does not dial the servers that it may name.
+    parseGoaway(decodePayload(source, start, end, this.limits));
     this.#goingAway = true;
     return true;
   }

@@ -6,8 +6,8 @@ import { randomBytes } from 'node:crypto';
 import { isThenable } from '../async.js';
 import type { Clock } from '../clock.js';
 import { NyotaError } from '../errors.js';
-import { SECRET_BYTES, sessionId } from '../link/credentials.js';
 import { invalidOption } from '../options.js';
+import { SECRET_BYTES, sessionId } from '../peer/credentials.js';
 import type {
   Awaitable,
   SessionBatch,

@@ -27,7 +27,7 @@ export interface EncodedLimits {
 }
 
 /** What the encoders need of an `Encoded`. */
-export interface EncodedParts {
+interface EncodedParts {
   readonly bytes: Buffer;
   readonly depth: number;
   readonly values: number;

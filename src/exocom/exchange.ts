@@ -14,6 +14,7 @@ import {
   readHandled,
   readRegistration,
   SECURITY_ROLE,
+  sizeOf,
 } from '../exorelay/message.js';
 import type { Clock, ClockTimer } from '../index.js';
 import { Dispatcher } from './dispatcher.js';
@@ -24,7 +25,6 @@ import { Intake } from './intake.js';
 import type { LaneLimits } from './lane.js';
 import { Ledger } from './ledger.js';
 import { Link } from './link.js';
-import { sizeOf } from './message-size.js';
 import { Monitor } from './monitor.js';
 import { type RateLimit, RateMeter } from './rate-meter.js';
 import { Recovery } from './recovery.js';
@@ -183,7 +183,7 @@ export class Exchange {
     if (this.#ledger.repeated(key, envelope.id, port, now)) return;
     this.monitor.sent(role, now);
     const name = this.#options.routing.publicName(role, envelope.name);
-    const size = sizeOf(envelope.payload) + sizeOf(envelope.auth);
+    const size = sizeOf(envelope);
     const message: Incoming = { key, role, instance, envelope, name, size, at: now, isSecurity: false };
     this.#bind(instance, role, envelope.activityId, now);
     this.#ledger.begin(message);

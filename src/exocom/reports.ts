@@ -72,6 +72,7 @@ export const texts = {
     `Message '${name}' for '${role}' waited longer than ${ms} ms and was dropped`,
   full: (name: string, role: string) => `Too many messages wait for '${role}': '${name}' was dropped`,
   unclaimed: (name: string, ms: number) => `No service came within ${ms} ms to receive the message '${name}'`,
+  unreadable: (name: string, role: string) => `Reply '${name}' from '${role}' has a payload that is none`,
   overloaded: (role: string) => `Service '${role}' has too many messages that are not decided over yet`,
   undeliverable: (name: string, role: string) => `Message '${name}' can't be passed on to '${role}'`,
   unverified: (role: string) =>

@@ -3,10 +3,13 @@
  * under the name that its receiver has for it. Pure.
  */
 import {
+  type Body,
   type DeliveredEnvelope,
   type Envelope,
+  encodeBody,
   HUB_ROLE,
   messageKey,
+  nestBody,
   type RejectionCode,
   SECURITY_ROLE,
   SecurityMessage,
@@ -83,7 +86,7 @@ export class Router {
       envelope: {
         id: answerId,
         name: SecurityMessage.UNAUTHORIZED,
-        payload: { id, name: envelope.name, activityId },
+        payload: encodeBody({ id, name: envelope.name, activityId }),
         activityId,
         responseTo: id,
         sender: HUB_ROLE,
@@ -152,10 +155,18 @@ export class Router {
   #securityResponse(message: Incoming, request: Request): void {
     const { ledger, now } = this.#parts;
     const { envelope, name, role } = message;
+    let payload: Body;
+    try {
+      const answer = envelope.payload === undefined ? undefined : nestBody(envelope.payload);
+      payload = encodeBody({ name, payload: answer, sender: role });
+    } catch {
+      this.refuse(message, 'EXO_BAD_MESSAGE', texts.unreadable(name, role));
+      return;
+    }
     const response: DeliveredEnvelope = {
       ...this.#envelopeFor(message, request.role),
       name: SecurityMessage.RESPONSE,
-      payload: { name, payload: envelope.payload, sender: role },
+      payload,
       ...(envelope.responseTo !== undefined && { responseTo: envelope.responseTo }),
       activityId: request.activityId,
       ...(envelope.last === true && { last: true }),
@@ -253,6 +264,6 @@ export class Router {
 }
 
 /** A message without a payload stays without one. */
-function payloadOf(envelope: Envelope): { payload?: unknown } {
-  return 'payload' in envelope ? { payload: envelope.payload } : {};
+function payloadOf({ payload }: Envelope): { payload?: Body } {
+  return payload === undefined ? {} : { payload };
 }

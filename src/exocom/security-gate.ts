@@ -4,15 +4,19 @@
  */
 
 import {
+  type Body,
   type DeliveredEnvelope,
+  decodeBody,
+  encodeBody,
   HUB_ROLE,
   messageKey,
+  nestBody,
   SECURITY_ROLE,
   SecurityMessage,
+  sizeOf,
 } from '../exorelay/message.js';
 import type { Clock, ClockTimer } from '../index.js';
 import type { Delivery } from './delivery.js';
-import { sizeOf } from './message-size.js';
 
 export interface GateOptions {
   readonly timeoutMs: number;
@@ -51,6 +55,13 @@ export class SecurityGate {
   /** Asks about a message, which carries its public name. `decide` is called once, maybe at once. */
   authorize(message: DeliveredEnvelope, decide: (authorized: boolean) => void): void {
     const { clock, timeoutMs, newId, place } = this.#options;
+    let payload: Body;
+    try {
+      payload = wholeMessage(message);
+    } catch {
+      decide(false); // nobody can read it, and so nobody can allow it
+      return;
+    }
     const id = newId();
     const timer = clock.setTimeout(() => this.#settle(id, false), timeoutMs);
     timer.unref?.();
@@ -58,7 +69,7 @@ export class SecurityGate {
     const envelope: DeliveredEnvelope = {
       id,
       name: SecurityMessage.AUTHORIZE,
-      payload: message,
+      payload,
       // An activity of its own: it is nobody else's business, and any security instance can answer.
       activityId: newId(),
       sender: HUB_ROLE,
@@ -68,7 +79,7 @@ export class SecurityGate {
       key: messageKey(HUB_ROLE, id),
       role: SECURITY_ROLE,
       envelope,
-      size: sizeOf(message.payload),
+      size: sizeOf(envelope),
       waits: false,
       redelivered: false,
       given: () => undefined,
@@ -100,10 +111,25 @@ export class SecurityGate {
   }
 }
 
+/** A message as the payload of the one that asks about it, with its own payload and auth as values. */
+function wholeMessage({ payload, auth, ...rest }: DeliveredEnvelope): Body {
+  return encodeBody({
+    ...rest,
+    ...(payload !== undefined && { payload: nestBody(payload) }),
+    ...(auth !== undefined && { auth: nestBody(auth) }),
+  });
+}
+
 /** What a `security request` asks, or undefined where it is none. */
-export function readSecurityRequest(payload: unknown): { name: string; payload?: unknown } | undefined {
-  if (typeof payload !== 'object' || payload === null) return undefined;
-  const { name } = payload as { name?: unknown };
+export function readSecurityRequest(body: Body | undefined): { name: string; payload?: Body } | undefined {
+  let asked: unknown;
+  try {
+    asked = body === undefined ? undefined : decodeBody(body);
+  } catch {
+    return undefined;
+  }
+  if (typeof asked !== 'object' || asked === null) return undefined;
+  const { name } = asked as { name?: unknown };
   if (typeof name !== 'string' || name === '') return undefined;
-  return { name, ...('payload' in payload && { payload: payload.payload }) };
+  return { name, ...('payload' in asked && { payload: encodeBody(asked.payload) }) };
 }

@@ -14,7 +14,7 @@
  * ```
  * Without a contract: any name, any payload. Without `Replies`: any message may be the reply to any other.
  */
-import type { AnyContract } from '../index.js';
+import type { AnyContract, Encoded } from '../index.js';
 
 /** Any name, any payload. */
 export type AnyMessages = AnyContract['state'];
@@ -27,10 +27,10 @@ export type MessageName<M> = Extract<keyof M, string>;
 export type PayloadOf<M, K> = K extends keyof M ? M[K] : never;
 /** The names of the replies to a message. */
 export type ReplyName<M, R, K> = K extends keyof R ? Extract<R[K], MessageName<M>> : MessageName<M>;
-/** The payload as arguments: it may be left out where it may be undefined. */
+/** The payload as arguments: it may be left out where it may be undefined, and may be encoded already. */
 export type PayloadArgs<P, Rest extends readonly unknown[] = []> = undefined extends P
-  ? [payload?: P, ...rest: Rest]
-  : [payload: P, ...rest: Rest];
+  ? [payload?: P | Encoded<P>, ...rest: Rest]
+  : [payload: P | Encoded<P>, ...rest: Rest];
 
 /** A reply: its name, and what it carries. Tell the replies apart by `outcome`. */
 export type Outcome<M, N extends string = MessageName<M>> = {
@@ -102,7 +102,7 @@ export interface Calls<M, R> {
   ): Sent;
   send<K extends MessageName<M>>(
     name: K,
-    payload: PayloadOf<M, K>,
+    payload: PayloadOf<M, K> | Encoded<PayloadOf<M, K>>,
     options: SendOptions | undefined,
     replyHandler?: ReplyHandler<M, ReplyName<M, R, K>>,
   ): Sent;

@@ -1,37 +1,41 @@
 /**
- * What arrives: runs the handlers of messages and hands replies to whoever waits for them, each once, and tells
- * ExoCom when it is done.
+ * What arrives: runs the handlers of messages and hands replies to whoever waits for them, each once, and tells ExoCom when it
+ * is done.
+ *
+ *   deliver --> known? --> decoded --> reply: to whoever waits for it -----------------.
+ *                                  `-> message: [waits for a handler to finish] -> runs -+-> handled
  */
+import { isThenable, type QuietWaiters } from '../async.js';
+import { asError } from '../errors.js';
 import { type Clock, NyotaError } from '../index.js';
 import type { HandlerContext, ReplyOptions, Sent } from './contract.js';
-import { readDelivered, refOf } from './delivered.js';
-import { Deliveries, type Delivery } from './deliveries.js';
+import type { HubConnection } from './hub-connection.js';
 import {
   type DeliveredEnvelope,
-  type Envelope,
   type Handled,
+  isName,
+  type Message,
   type MessageRef,
+  messageKey,
+  openEnvelope,
+  readEnvelope,
   STATUS,
   STATUS_OK,
 } from './message.js';
-import type { Headers, Messenger, Origin } from './messenger.js';
+import type { Messenger } from './messenger.js';
+import type { ResolvedRelayOptions } from './options.js';
 
 /** Handlers of any messages. A method's type: what a contract says of one handler is checked where it is registered. */
 export type AnyHandler = { call(payload: unknown, context: HandlerContext): unknown }['call'];
-type CallsOf = (origin: Origin) => Pick<HandlerContext, 'send' | 'request' | 'stream'>;
 
-export interface InboundHooks {
-  /** ExoCom is told; `confirmed` is called once it knows. */
-  handled(handled: Handled, confirmed: () => void): void;
-  error(error: Error): void;
-  settled(): void;
-}
+/** Sends a reply to a message. */
+type Respond = (name: unknown, payload: unknown, last: boolean) => Sent;
 
-/** What a handler's calls act on. */
-interface Job {
-  readonly envelope: Envelope;
-  readonly delivery: Delivery;
-  readonly respond: (headers: Headers & { activityId: string }, name: unknown, payload: unknown) => Sent;
+/** A message that is to be handled here. */
+interface Task {
+  readonly message: Message;
+  readonly job: Job;
+  readonly respond: Respond;
   /** It is over, with what the handler threw. */
   readonly done: (error?: unknown) => void;
 }
@@ -40,30 +44,35 @@ interface Job {
 const MAX_WAITING = 10_000;
 
 export class Inbound {
-  readonly handlers = new Map<string, AnyHandler>();
+  readonly #handlers: ReadonlyMap<string, AnyHandler>;
   readonly #messenger: Messenger;
-  readonly #callsOf: CallsOf;
+  readonly #hub: HubConnection;
+  readonly #quiet: QuietWaiters;
+  readonly #report: (error: Error) => void;
   readonly #clock: Clock;
   readonly #maxRunning: number;
-  readonly #hooks: InboundHooks;
-  readonly #deliveries = new Deliveries();
+  readonly #jobs = new Jobs();
   /** Replies whose reply handlers have not settled. */
-  readonly #replies = new Set<Delivery>();
-  #waiting: Job[] = [];
+  readonly #replies = new Set<Job>();
+  #waiting: Task[] = [];
   #running = 0;
   #leaving = false;
 
   constructor(
-    { clock, maxRunningHandlers }: { clock: Clock; maxRunningHandlers: number },
+    { clock, maxRunningHandlers }: ResolvedRelayOptions,
+    handlers: ReadonlyMap<string, AnyHandler>,
     messenger: Messenger,
-    callsOf: CallsOf,
-    hooks: InboundHooks,
+    hub: HubConnection,
+    quiet: QuietWaiters,
+    report: (error: Error) => void,
   ) {
     this.#clock = clock;
     this.#maxRunning = maxRunningHandlers;
+    this.#handlers = handlers;
     this.#messenger = messenger;
-    this.#callsOf = callsOf;
-    this.#hooks = hooks;
+    this.#hub = hub;
+    this.#quiet = quiet;
+    this.#report = report;
   }
 
   /** True when no message handler runs or waits. Reply handlers don't count: one of them may be what closes the relay. */
@@ -76,61 +85,57 @@ export class Inbound {
     this.#leaving = true;
   }
 
+  /** Those that have been begun or finished here. */
   known(refs: readonly MessageRef[]): MessageRef[] {
-    return this.#deliveries.known(refs);
+    return refs.filter((ref) => this.#jobs.stateOf(ref) !== 'new');
   }
 
   /** From ExoCom. */
   deliver(value: unknown): void {
     const envelope = readDelivered(value);
     if (typeof envelope === 'string') {
-      this.#hooks.error(new NyotaError('NYOTA_INVALID_ARGUMENT', envelope));
+      this.#report(new NyotaError('NYOTA_INVALID_ARGUMENT', envelope));
       return;
     }
-    const ref = refOf(envelope);
-    const state = this.#deliveries.stateOf(ref);
+    const { sender, id, responseTo } = envelope;
+    const state = this.#jobs.stateOf({ sender, id });
     // It came a second time: nothing runs twice.
-    if (state === 'finished') this.#hooks.handled(ref, () => {});
+    if (state === 'finished') this.#hub.handled({ sender, id }, () => {});
     if (state !== 'new') return;
-    if (this.#leaving && envelope.responseTo === undefined) return;
-    const delivery = this.#deliveries.begin(ref);
-    const job: Job = {
-      envelope,
-      delivery,
-      respond: (headers, name, payload) => this.#messenger.reply(headers, name, payload),
-      done: (error) => this.#finish(delivery, error),
+    if (this.#leaving && responseTo === undefined) return;
+    const job = this.#jobs.begin({ sender, id });
+    const message = this.#open(envelope, job);
+    if (message === undefined) return;
+    const task: Task = {
+      message,
+      job,
+      respond: (name, payload, last) => this.#reply(envelope, name, payload, last),
+      done: (error) => this.#finish(job, error),
     };
-    if (envelope.responseTo !== undefined) this.#takeReply(job, envelope);
-    else this.#take(job);
+    if (responseTo === undefined) this.#take(task);
+    else this.#takeReply(task, responseTo);
   }
 
   /** From this service's own port: nobody knows who sent it, and nobody is told when it is done. */
-  direct(envelope: Envelope, respond: Job['respond']): void {
-    const { id, name, payload, activityId, auth } = envelope;
+  direct({ id, name, payload, activityId, auth }: Message, respond: Respond): void {
     if (this.#leaving) return;
-    const delivery: Delivery = {
-      ref: { sender: '', id },
-      abort: new AbortController(),
-      dead: false,
-      watched: false,
-    };
     this.#take({
-      envelope: { id, name, payload, activityId, auth },
-      delivery,
+      message: { id, name, payload, activityId, auth },
+      job: new Job({ sender: '', id }),
       respond,
       done: (error) => {
-        if (error !== undefined) this.#hooks.error(asError(error));
-        this.#hooks.settled();
+        if (error !== undefined) this.#report(asError(error));
+        this.#quiet.ask();
       },
     });
   }
 
   /** Whoever sent it waits no longer. */
   cancelled(ref: MessageRef): void {
-    const delivery = this.#deliveries.find(ref);
-    if (delivery === undefined) return;
-    this.#abort(delivery, new NyotaError('NYOTA_ABORTED', 'the sender waits no longer'));
-    const waiting = this.#waiting.findIndex((job) => job.delivery === delivery);
+    const job = this.#jobs.find(ref);
+    if (job === undefined) return;
+    this.#abort(job, new NyotaError('NYOTA_ABORTED', 'the sender waits no longer'));
+    const waiting = this.#waiting.findIndex((task) => task.job === job);
     if (waiting !== -1) this.#waiting.splice(waiting, 1)[0]?.done();
   }
 
@@ -139,75 +144,93 @@ export class Inbound {
    * @returns the ids of the messages whose replies nobody wants from here
    */
   revoke(): ReadonlySet<string> {
-    const revoked = this.#deliveries.revoke();
+    const revoked = this.#jobs.revoke();
     const error = new NyotaError('NYOTA_SESSION_INVALIDATED', 'the message was given to another instance');
-    for (const delivery of revoked) this.#abort(delivery, error);
-    this.#waiting = this.#waiting.filter(({ delivery }) => !delivery.dead);
-    this.#hooks.settled();
+    for (const job of revoked) this.#abort(job, error);
+    this.#waiting = this.#waiting.filter(({ job }) => !job.dead);
+    this.#quiet.ask();
     return new Set(revoked.map(({ ref }) => ref.id));
   }
 
   /** Replies that have reached their reply handler count as handled: this relay closes. */
   settleReplies(): void {
-    for (const delivery of [...this.#replies]) this.#finish(delivery, undefined);
+    for (const job of [...this.#replies]) this.#finish(job, undefined);
   }
 
   /** The relay ends: what runs is told. */
   end(error: NyotaError): void {
     this.#leaving = true;
     this.#waiting = [];
-    for (const delivery of this.#deliveries.all()) this.#abort(delivery, error);
+    for (const job of this.#jobs.all()) this.#abort(job, error);
   }
 
-  #abort(delivery: Delivery, error: NyotaError): void {
-    delivery.dead = true;
-    this.#deliveries.ended(delivery);
-    delivery.abort.abort(error);
+  #abort(job: Job, error: NyotaError): void {
+    this.#jobs.ended(job);
+    job.abort(error);
   }
 
-  #takeReply(job: Job, envelope: DeliveredEnvelope): void {
-    const pending = this.#messenger.waitingFor(envelope);
-    if (pending !== undefined) {
-      this.#replies.add(job.delivery);
-      this.#settle(job, () => pending.replied(envelope), false);
-    } else if (this.handlers.has(envelope.name)) {
-      this.#take(job);
-    } else {
-      job.done(); // nobody waits for it any more
+  /** Undefined where it can't be read: it is handled then, and whoever waits for it waits no longer. */
+  #open(envelope: DeliveredEnvelope, job: Job): Message | undefined {
+    try {
+      return openEnvelope(envelope);
+    } catch (cause) {
+      const { name, responseTo } = envelope;
+      const text = `the message '${name}' can't be read: ${asError(cause).message}`;
+      const error = new NyotaError('NYOTA_PAYLOAD_REFUSED', text, { cause });
+      this.#finish(job, error);
+      if (responseTo !== undefined) this.#messenger.unreadable(responseTo, error);
+      return undefined;
     }
   }
 
-  #take(job: Job): void {
-    const { name } = job.envelope;
-    const handler = this.handlers.get(name);
+  #reply({ id, activityId, auth }: DeliveredEnvelope, name: unknown, payload: unknown, last: boolean): Sent {
+    const headers = { ...(auth !== undefined && { auth }), responseTo: id, causedBy: id, last };
+    return this.#messenger.reply(activityId, headers, name, payload);
+  }
+
+  #takeReply(task: Task, responseTo: string): void {
+    const pending = this.#messenger.waitingFor(responseTo);
+    if (pending !== undefined) {
+      this.#replies.add(task.job);
+      this.#settle(task, () => pending.replied(task.message), false);
+    } else if (this.#handlers.has(task.message.name)) {
+      this.#take(task);
+    } else {
+      task.done(); // nobody waits for it any more
+    }
+  }
+
+  #take(task: Task): void {
+    const { name } = task.message;
+    const handler = this.#handlers.get(name);
     if (handler === undefined && name === STATUS) {
-      job.respond({ ...headersOf(job), last: true }, STATUS_OK, undefined);
-      job.done();
+      task.respond(STATUS_OK, undefined, true);
+      task.done();
     } else if (handler === undefined) {
-      job.done(new NyotaError('NYOTA_NO_HANDLER', `unknown message: '${name}'`));
+      task.done(new NyotaError('NYOTA_NO_HANDLER', `unknown message: '${name}'`));
     } else if (this.#running < this.#maxRunning) {
-      this.#run(job, handler);
+      this.#run(task, handler);
     } else if (this.#waiting.length < MAX_WAITING) {
-      this.#waiting.push(job);
+      this.#waiting.push(task);
     } else {
       const text = `${MAX_WAITING} messages wait for a handler to finish: '${name}' was not handled`;
-      job.done(new NyotaError('NYOTA_SERVER_BUSY', text));
+      task.done(new NyotaError('NYOTA_SERVER_BUSY', text));
     }
   }
 
-  #run(job: Job, handler: AnyHandler): void {
+  #run(task: Task, handler: AnyHandler): void {
     this.#running++;
-    this.#settle(job, () => handler(job.envelope.payload, this.#context(job)), true);
+    this.#settle(task, () => handler(task.message.payload, this.#context(task)), true);
   }
 
-  /** Runs it, and finishes the job once what it returns has settled. */
-  #settle(job: Job, run: () => unknown, counted: boolean): void {
+  /** Runs it, and finishes the task once what it returns has settled. */
+  #settle(task: Task, run: () => unknown, counted: boolean): void {
     let later = false;
     const done = (error?: unknown): void => {
       if (counted) this.#running--;
-      const { delivery } = job;
-      if (delivery.watched && !later && !delivery.dead) this.#deliveries.linger(delivery);
-      job.done(error);
+      const { job } = task;
+      if (job.watched && !later && !job.dead) this.#jobs.linger(job);
+      task.done(error);
       if (counted) this.#next();
     };
     try {
@@ -228,63 +251,195 @@ export class Inbound {
 
   #next(): void {
     while (this.#running < this.#maxRunning) {
-      const job = this.#waiting.shift();
-      if (job === undefined) return;
-      const handler = this.handlers.get(job.envelope.name);
-      if (handler !== undefined) this.#run(job, handler);
+      const task = this.#waiting.shift();
+      if (task === undefined) return;
+      const handler = this.#handlers.get(task.message.name);
+      if (handler !== undefined) this.#run(task, handler);
     }
   }
 
-  #finish(delivery: Delivery, thrown: unknown): void {
+  #finish(job: Job, thrown: unknown): void {
     const error = thrown === undefined ? undefined : asError(thrown);
-    this.#replies.delete(delivery);
-    if (this.#deliveries.finish(delivery, this.#clock.now())) {
+    this.#replies.delete(job);
+    if (this.#jobs.finish(job, this.#clock.now())) {
       const handled: Handled =
-        error === undefined ? delivery.ref : { ...delivery.ref, error: error.message.slice(0, 256) };
-      this.#hooks.handled(handled, () => this.#deliveries.confirmed(delivery));
+        error === undefined ? job.ref : { ...job.ref, error: error.message.slice(0, 256) };
+      this.#hub.handled(handled, () => this.#jobs.confirmed(job));
     }
-    if (error !== undefined) this.#hooks.error(error);
-    this.#hooks.settled();
+    if (error !== undefined) this.#report(error);
+    this.#quiet.ask();
   }
 
-  #context(job: Job): HandlerContext {
-    const { envelope, delivery } = job;
-    const { id, activityId } = envelope;
+  #context({ message, job, respond }: Task): HandlerContext {
+    const { id, activityId, sender, auth, isSecurity, redelivered } = message;
     const reply = (name: unknown, payload?: unknown, options?: ReplyOptions): Sent => {
       const last = options?.last === true;
-      if (last) this.#deliveries.ended(delivery);
+      if (last) this.#jobs.ended(job);
       // Nobody waits for it any more, or another instance replies.
-      if (delivery.dead) return { id, activityId };
-      return job.respond({ ...headersOf(job), last }, name, payload);
+      if (job.dead) return { id, activityId };
+      return respond(name, payload, last);
     };
     return {
-      ...this.#callsOf({ activityId, causedBy: id }),
+      ...this.#messenger.callsFrom({ activityId, causedBy: id }),
       reply,
       id,
       activityId,
-      sender: envelope.sender,
-      auth: envelope.auth,
-      isSecurity: envelope.isSecurity === true,
-      redelivered: envelope.redelivered === true,
+      sender,
+      auth,
+      isSecurity: isSecurity === true,
+      redelivered: redelivered === true,
       get signal() {
-        delivery.watched = true;
-        return delivery.abort.signal;
+        return job.signal;
       },
     };
   }
 }
 
-function headersOf({ envelope }: Job): Headers & { activityId: string } {
-  const { id, activityId, auth } = envelope;
-  return { activityId, auth, responseTo: id, causedBy: id };
+/** An envelope with what ExoCom alone may say of it; or a text of what is wrong with it. */
+function readDelivered(value: unknown): DeliveredEnvelope | string {
+  const envelope = readEnvelope(value);
+  if (typeof envelope === 'string') return envelope;
+  const { sender, isSecurity, responseTime } = value as Record<string, unknown>;
+  if (!isName(sender)) return 'missing message sender';
+  return {
+    ...envelope,
+    sender,
+    ...(isSecurity === true && { isSecurity: true }),
+    ...(typeof responseTime === 'number' && { responseTime }),
+  };
 }
 
-function asError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(String(thrown), { cause: thrown });
+/** The handling of one message that this relay was given. */
+class Job {
+  readonly ref: MessageRef;
+  /** Nobody wants its replies any more: it was cancelled, or runs elsewhere. */
+  dead = false;
+  /** Made when the handler asks for its signal, which most do not. */
+  #controller: AbortController | undefined;
+  #aborted: NyotaError | undefined;
+
+  constructor(ref: MessageRef) {
+    this.ref = ref;
+  }
+
+  /** The handler has asked for its signal: it may still be at work after it has returned. */
+  get watched(): boolean {
+    return this.#controller !== undefined;
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#aborted !== undefined) this.#controller.abort(this.#aborted);
+    }
+    return this.#controller.signal;
+  }
+
+  abort(reason: NyotaError): void {
+    this.dead = true;
+    this.#aborted ??= reason;
+    this.#controller?.abort(reason);
+  }
 }
 
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return (
-    typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
-  );
+/** How long a finished message is remembered, and how many. */
+export const REMEMBERED_MS = 10 * 60_000;
+export const REMEMBERED_MESSAGES = 100_000;
+/** How many handlers that have returned may still hear of a cancellation. */
+const MAX_LINGERING = 10_000;
+
+/**
+ * Which messages this relay has begun and finished, so that none of them runs twice. Pure: time is handed in.
+ *
+ *   begin --> running --finish--> told --confirmed--> remembered, for 10 minutes
+ *                |                 |
+ *                `---- revoke -----´--> forgotten: ExoCom has given them to another instance
+ */
+export class Jobs {
+  readonly #running = new Map<string, Job>();
+  /** Finished; ExoCom has not confirmed that it knows. */
+  readonly #told = new Map<string, Job>();
+  /** Handlers that have returned and may still be replying, from callbacks of their own. */
+  readonly #lingering = new Map<string, Job>();
+  /** Finished, by when; oldest first. */
+  readonly #finished = new Map<string, number>();
+
+  stateOf(ref: MessageRef): 'new' | 'running' | 'finished' {
+    const key = keyOf(ref);
+    if (this.#running.has(key)) return 'running';
+    return this.#finished.has(key) ? 'finished' : 'new';
+  }
+
+  begin(ref: MessageRef): Job {
+    const job = new Job(ref);
+    this.#running.set(keyOf(ref), job);
+    return job;
+  }
+
+  /** False where it was revoked meanwhile: then there is nothing to tell. */
+  finish(job: Job, now: number): boolean {
+    const key = keyOf(job.ref);
+    if (this.#running.get(key) !== job) return false;
+    this.#running.delete(key);
+    this.#told.set(key, job);
+    this.#finished.delete(key);
+    this.#finished.set(key, now);
+    this.#forgetOld(now);
+    return true;
+  }
+
+  /** ExoCom knows that it is finished. */
+  confirmed({ ref }: Job): void {
+    this.#told.delete(keyOf(ref));
+  }
+
+  /** The handler has returned and goes on replying. */
+  linger(job: Job): void {
+    this.#lingering.set(keyOf(job.ref), job);
+    for (const key of this.#lingering.keys()) {
+      if (this.#lingering.size <= MAX_LINGERING) return;
+      this.#lingering.delete(key);
+    }
+  }
+
+  /** No further reply will come. */
+  ended({ ref }: Job): void {
+    this.#lingering.delete(keyOf(ref));
+  }
+
+  /** One whose handler is, or may be, at work. */
+  find(ref: MessageRef): Job | undefined {
+    const key = keyOf(ref);
+    return this.#running.get(key) ?? this.#lingering.get(key);
+  }
+
+  /** ExoCom has given everything that it does not know as finished to other instances. */
+  revoke(): Job[] {
+    const revoked = [...this.#running.values(), ...this.#told.values()];
+    this.#running.clear();
+    this.#told.clear();
+    for (const job of revoked) {
+      job.dead = true;
+      this.#finished.delete(keyOf(job.ref));
+    }
+    return revoked;
+  }
+
+  /** All whose handlers are, or may be, at work. */
+  all(): Job[] {
+    return [...this.#running.values(), ...this.#lingering.values()];
+  }
+
+  #forgetOld(now: number): void {
+    for (const [key, at] of this.#finished) {
+      if (this.#finished.size <= REMEMBERED_MESSAGES && at > now - REMEMBERED_MS) return;
+      this.#finished.delete(key);
+      this.#told.delete(key);
+      this.#lingering.delete(key);
+    }
+  }
+}
+
+function keyOf({ sender, id }: MessageRef): string {
+  return messageKey(sender, id);
 }

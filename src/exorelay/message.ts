@@ -2,6 +2,8 @@
  * What travels between a relay and the hub: the events, the envelope of a message, and the checks of what came from
  * the wire. Both sides share this file; it knows no socket and no session.
  *
+ * A relay connects with its role, and a token where that proves the role: `auth` is `{ role, token? }`.
+ *
  *   relay                                              hub
  *     <- exo.hello                                        once for every session object of the hub: register (again)
  *     -> exo.register, exo.awaiting...                    who am I, what do I handle, whose replies do I wait for
@@ -14,7 +16,11 @@
  *
  * A message that was sent once and is sent again (a new session, another hub process) keeps its id and carries
  * `redelivered`. Ids are the sender's: two senders may use the same one, so everybody remembers `messageKey(sender, id)`.
+ *
+ * The payload travels encoded, and so does `auth`: whoever sends a message encodes them once, whoever handles it decodes them
+ * once, and the hub passes on bytes.
  */
+import { Encoded, type EncodedLimits, type EncodeOptions, encode } from '../index.js';
 
 /** The hub's own name as a sender. No service can have it. */
 export const HUB_ROLE = 'exocom';
@@ -38,17 +44,17 @@ export const SecurityMessage = {
 export const STATUS = '__status';
 export const STATUS_OK = '__status-ok';
 
-/** One message on its way. */
-export interface Envelope {
+/** A payload, or an auth, as it travels: its MessagePack. Whoever passes it on does not look into it. */
+export type Body = Uint8Array;
+
+/** What a message says of itself. */
+interface Headers {
   /** Chosen by the sender, unique to it; a UUID. */
   readonly id: string;
   /** Towards the hub the sender's own name for it, from the hub the receiver's own. */
   readonly name: string;
-  readonly payload?: unknown;
   /** What belongs together: all of an activity goes to the same instance. */
   readonly activityId: string;
-  /** Travels with a message and with its replies. */
-  readonly auth?: unknown;
   /** The id of the message that this one answers. */
   readonly responseTo?: string;
   /** On a reply: no further one follows. */
@@ -67,15 +73,21 @@ export interface Envelope {
   readonly responseTime?: number;
 }
 
+/** One message on its way. */
+export interface Envelope extends Headers {
+  readonly payload?: Body;
+  /** Travels with a message and with its replies. */
+  readonly auth?: Body;
+}
+
+/** A message with its values: what handlers see, and what a relay's own port takes. */
+export interface Message extends Headers {
+  readonly payload?: unknown;
+  readonly auth?: unknown;
+}
+
 /** An envelope as the hub passes it on: the sender is verified. */
 export type DeliveredEnvelope = Envelope & { readonly sender: string };
-
-/** What a relay hands over as `auth` when it connects. */
-export interface RelayCredentials {
-  readonly role: string;
-  /** Proves the role, where the hub has a token for it. */
-  readonly token?: string;
-}
 
 /** `exo.register`: sent at `exo.hello`, and again whenever a handler is added. The role is that of the credentials. */
 export interface Registration {
@@ -168,16 +180,60 @@ export interface RelayContract {
 
 /** Entries of one `exo.awaiting`, and of one `exo.known`. */
 export const MAX_AWAITED = 1_000;
-/** Messages that one relay may have sent without their being accepted. The hub refuses more (`EXO_OVERLOADED`). */
-export const MAX_UNACCEPTED = 10_000;
 /** Characters of a message name, of an id, and of a role. */
-export const MAX_NAME_LENGTH = 256;
+const MAX_NAME_LENGTH = 256;
 /** Handlers that one relay may announce. */
 export const MAX_HANDLES = 10_000;
 
 /** What to remember a message by. */
 export function messageKey(sender: string, id: string): string {
   return `${sender}\n${id}`;
+}
+
+/** What is read of a body: more than a relay sends, as the security role gets whole messages, with payload and auth. */
+const BODY_LIMITS: EncodedLimits = { maxDepth: 72, maxValues: 200_000 };
+/** What an envelope takes besides its name, its payload and its auth. */
+const ENVELOPE_BYTES = 120;
+
+/**
+ * A relay encodes within nyota's own limits.
+ * @throws NyotaError `NYOTA_UNSERIALIZABLE` naming the path of what can't travel, `NYOTA_PAYLOAD_TOO_COMPLEX`
+ */
+export function encodeBody(value: unknown, options: EncodeOptions = BODY_LIMITS): Body {
+  return encode(value, options).bytes;
+}
+
+/** @throws NyotaError `NYOTA_PAYLOAD_REFUSED` */
+export function decodeBody(body: Body): unknown {
+  return Encoded.from(body, BODY_LIMITS).decode();
+}
+
+/** To stand inside of a value that is encoded as a body of its own. */
+export function nestBody(body: Body): Encoded {
+  return Encoded.from(body, BODY_LIMITS);
+}
+
+/** @throws NyotaError as `encodeBody` */
+export function sealMessage<M extends Partial<Message>>({ payload, auth, ...headers }: M) {
+  return {
+    ...headers,
+    ...(payload !== undefined && { payload: encodeBody(payload) }),
+    ...(auth !== undefined && { auth: encodeBody(auth) }),
+  };
+}
+
+/** @throws NyotaError as `decodeBody` */
+export function openEnvelope<E extends Envelope>({ payload, auth, ...headers }: E) {
+  return {
+    ...headers,
+    ...(payload !== undefined && { payload: decodeBody(payload) }),
+    ...(auth !== undefined && { auth: decodeBody(auth) }),
+  };
+}
+
+/** About how many bytes of memory a message takes: what the bounds in bytes count. */
+export function sizeOf({ name, payload, auth }: Envelope): number {
+  return ENVELOPE_BYTES + name.length + (payload?.length ?? 0) + (auth?.length ?? 0);
 }
 
 /** Whether this can be a role, a message name or an id: a string of 1 to 256 characters without control characters. */
@@ -189,6 +245,19 @@ export function isName(value: unknown): value is string {
 
 /** Reads an envelope that came from the wire, without what the sender may not say; or a text of what is wrong with it. */
 export function readEnvelope(value: unknown): Envelope | string {
+  const message = readMessage(value);
+  if (typeof message === 'string') return message;
+  if (!isBody(message.payload)) return 'a payload travels encoded';
+  if (!isBody(message.auth)) return 'an auth travels encoded';
+  return message as Envelope;
+}
+
+function isBody(value: unknown): boolean {
+  return value === undefined || value instanceof Uint8Array;
+}
+
+/** The same where the values are not encoded: at a relay's own port. */
+export function readMessage(value: unknown): Message | string {
   if (!isRecord(value)) return 'a message is an object';
   const { id, name, activityId, responseTo, causedBy, timestamp } = value;
   if (id === undefined || id === null || id === '') return 'missing message id';
@@ -201,7 +270,7 @@ export function readEnvelope(value: unknown): Envelope | string {
   return {
     id,
     name,
-    ...('payload' in value && { payload: value.payload }),
+    ...(value.payload !== undefined && { payload: value.payload }),
     activityId: activityId ?? id,
     ...(value.auth !== undefined && { auth: value.auth }),
     ...(responseTo !== undefined && { responseTo }),

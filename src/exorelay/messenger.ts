@@ -1,73 +1,85 @@
 /**
- * Sending: `send`, `request` and `stream`, for the relay and for handlers, and who waits for which reply.
+ * Sending, for the relay and for its handlers: `send`, `request`, `stream` and `reply`, each with its message kept until ExoCom
+ * has accepted it, and who waits for which reply.
+ *
+ *   send, request, stream, reply --> kept --flush--> handed to ExoCom --accepted--> forgotten
+ *                `-- waits for replies: until the last one, or until nothing was heard for too long
  */
 import { randomUUID } from 'node:crypto';
-import { type Clock, type ClockTimer, NyotaError } from '../index.js';
-import { optionsFault, replyHandlerFault, sendFault } from './checks.js';
-import type { RequestOptions, SendOptions, Sent, StreamOptions } from './contract.js';
-import type { AwaitedReply, DeliveredEnvelope, Envelope, Rejection } from './message.js';
+import type { QuietWaiters } from '../async.js';
+import { type Clock, type ClockTimer, type ErrorCode, NyotaError } from '../index.js';
+import { type AnyReplyHandler, optionsFault, readSendArguments, sendFault } from './arguments.js';
+import type {
+  AnyMessages,
+  AnyReplies,
+  Calls,
+  RequestOptions,
+  SendOptions,
+  Sent,
+  StreamOptions,
+} from './contract.js';
+import type { HubConnection } from './hub-connection.js';
+import {
+  type AwaitedReply,
+  type Body,
+  type Envelope,
+  encodeBody,
+  type Message,
+  type Rejection,
+  type RejectionCode,
+} from './message.js';
 import type { ResolvedRelayOptions } from './options.js';
-import type { Outbox, Outgoing } from './outbox.js';
-import { PendingReplies, type PendingReply } from './pending-replies.js';
-import { isPartial, rejectionError } from './rejections.js';
-import { ReplyChannel } from './reply-channel.js';
-import { snapshot } from './snapshot.js';
+import { Unaccepted } from './unaccepted.js';
 
 /** In whose handler something is sent. */
-export interface Origin {
+interface Origin {
   readonly activityId?: string;
   readonly causedBy?: string;
 }
 
-/** What a message of this relay's becomes part of. */
-export interface Headers extends Origin {
-  readonly auth?: unknown;
+/** What else than its name and payload goes into a message. */
+interface Headers {
+  readonly auth?: Body;
+  readonly causedBy?: string;
   readonly responseTo?: string;
   readonly last?: boolean;
 }
 
-export interface AnyOutcome {
+interface AnyOutcome {
   readonly outcome: string;
   readonly payload: unknown;
 }
 
-type AnyReplyHandler = (payload: unknown, context: object) => unknown;
-
-export interface MessengerHooks {
-  /** There is something in the outbox. */
-  flush(): void;
-  /** Nobody wants the replies to that message any more. */
-  cancel(id: string): void;
-  /** Undefined while messages are taken. */
-  closedError(): NyotaError | undefined;
-  error(error: Error): void;
-  settled(): void;
-}
-
-const SEND_OPTIONS = ['auth', 'activityId'];
-const REQUEST_OPTIONS = [...SEND_OPTIONS, 'timeoutMs', 'signal'];
-const STREAM_OPTIONS = [...REQUEST_OPTIONS, 'until'];
-/** What an envelope weighs besides its name, payload and auth. */
-const ENVELOPE_BYTES = 120;
 /** Deadlines are looked at this often at most. */
 const TICK_MS = 5;
 
 export class Messenger {
+  readonly unaccepted: Unaccepted;
   readonly #options: ResolvedRelayOptions;
   readonly #clock: Clock;
-  readonly #outbox: Outbox;
-  readonly #hooks: MessengerHooks;
+  readonly #hub: HubConnection;
+  readonly #quiet: QuietWaiters;
+  readonly #report: (error: Error) => void;
   readonly #pending: PendingReplies;
   /** Messages that one of several receivers may still answer, though another did not get them. */
   readonly #partlyRejected = new Map<string, Rejection>();
+  /** Why nothing is taken any more. */
+  #closed: NyotaError | undefined;
   #timer: ClockTimer | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
 
-  constructor(options: ResolvedRelayOptions, outbox: Outbox, hooks: MessengerHooks) {
+  constructor(
+    options: ResolvedRelayOptions,
+    hub: HubConnection,
+    quiet: QuietWaiters,
+    report: (error: Error) => void,
+  ) {
+    this.unaccepted = new Unaccepted(options);
     this.#options = options;
     this.#clock = options.clock;
-    this.#outbox = outbox;
-    this.#hooks = hooks;
+    this.#hub = hub;
+    this.#quiet = quiet;
+    this.#report = report;
     this.#pending = new PendingReplies(options.maxReplyHandlers);
   }
 
@@ -81,50 +93,61 @@ export class Messenger {
     return this.#pending.size;
   }
 
+  /** A handler's calls: what they send carries which message caused it. */
+  callsFrom(origin: Origin): Calls<AnyMessages, AnyReplies> {
+    const calls = {
+      send: (name: unknown, ...args: unknown[]) => this.send(origin, name, args),
+      request: (name: unknown, payload?: unknown, options?: RequestOptions) =>
+        this.request(origin, name, payload, options),
+      stream: (name: unknown, payload?: unknown, options?: StreamOptions) =>
+        this.stream(origin, name, payload, options),
+    };
+    return calls as Calls<AnyMessages, AnyReplies>;
+  }
+
   /** `send(name [, payload] [, options] [, replyHandler])`. Faults are `error` events. */
   send(origin: Origin, name: unknown, args: readonly unknown[]): Sent {
-    const { payload, options, handler, fault } = sendArguments(name, args);
-    const headers = { ...origin, ...readHeaders(options) };
-    const id = randomUUID();
-    const sent: Sent = { id, activityId: headers.activityId ?? randomUUID() };
+    const { payload, options, handler, fault } = readSendArguments(name, args);
+    const sent = newMessage(origin, options);
     try {
       if (fault !== undefined) throw fault;
-      this.#post(sent, name as string, payload, headers, handler && this.#replyHandler(sent, name, handler));
+      const pending = handler && this.#replyHandler(sent, name as string, handler);
+      this.#post(sent, name as string, payload, headersOf(origin, options), pending);
     } catch (error) {
-      this.#hooks.error(error as NyotaError);
+      this.#report(error as NyotaError);
     }
     return sent;
   }
 
   /** An answer to a message that came over ExoCom. Faults are `error` events. */
-  reply(headers: Headers & { activityId: string }, name: unknown, payload: unknown): Sent {
-    const sent: Sent = { id: randomUUID(), activityId: headers.activityId };
+  reply(activityId: string, headers: Headers, name: unknown, payload: unknown): Sent {
+    const sent: Sent = { id: randomUUID(), activityId };
     try {
       const fault = sendFault(name, payload, 'reply');
       if (fault !== undefined) throw fault;
       this.#post(sent, name as string, payload, headers, undefined);
     } catch (error) {
-      this.#hooks.error(error as NyotaError);
+      this.#report(error as NyotaError);
     }
     return sent;
   }
 
   request(origin: Origin, name: unknown, payload: unknown, options?: RequestOptions): Promise<AnyOutcome> {
     return new Promise((resolve, reject) => {
-      const fault = sendFault(name, payload, 'request') ?? optionsFault(options, REQUEST_OPTIONS, 'request');
+      const fault = sendFault(name, payload, 'request') ?? optionsFault(options, 'request');
       if (fault !== undefined) throw fault;
-      const headers = { ...origin, ...readHeaders(options) };
-      const sent: Sent = { id: randomUUID(), activityId: headers.activityId ?? randomUUID() };
+      const headers = headersOf(origin, options);
+      const sent = newMessage(origin, options);
       const stop = this.#abortable(sent.id, options?.signal);
       const pending: PendingReply = {
         ...sent,
         name: name as string,
         idleMs: this.#timeout(options?.timeoutMs),
         holdsClose: true,
-        replied: (envelope) => {
+        replied: (reply) => {
           this.#letGo(sent.id);
           stop();
-          resolve(outcomeOf(envelope));
+          resolve(outcomeOf(reply));
         },
         ended: (error) => {
           stop();
@@ -146,12 +169,12 @@ export class Messenger {
     payload: unknown,
     options?: StreamOptions,
   ): AsyncGenerator<AnyOutcome, void, undefined> {
-    const fault = sendFault(name, payload, 'stream') ?? optionsFault(options, STREAM_OPTIONS, 'stream');
+    const fault = sendFault(name, payload, 'stream') ?? optionsFault(options, 'stream');
     if (fault !== undefined) throw fault;
-    const headers = { ...origin, ...readHeaders(options) };
-    const sent: Sent = { id: randomUUID(), activityId: headers.activityId ?? randomUUID() };
+    const headers = headersOf(origin, options);
+    const sent = newMessage(origin, options);
     const until = new Set(options?.until === undefined ? [] : [options.until].flat());
-    const channel = new ReplyChannel<AnyOutcome>();
+    const replies = new ReplyChannel<AnyOutcome>();
     const stop = this.#abortable(sent.id, options?.signal);
     try {
       this.#post(sent, name as string, payload, headers, {
@@ -159,89 +182,108 @@ export class Messenger {
         name: name as string,
         idleMs: this.#timeout(options?.timeoutMs),
         holdsClose: false,
-        replied: (envelope) => {
-          const handled = channel.push(outcomeOf(envelope));
-          if (!until.has(envelope.name) && envelope.last !== true) return handled;
+        replied: (reply) => {
+          const handled = replies.push(outcomeOf(reply));
+          if (!until.has(reply.name) && reply.last !== true) return handled;
           this.#letGo(sent.id);
-          channel.end();
+          replies.end();
           return handled;
         },
-        ended: (error) => channel.end(error ?? timedOut(name as string)),
+        ended: (error) => replies.end(error ?? timedOut(name as string)),
       });
-      for (let next = await channel.next(); next !== undefined; next = await channel.next()) yield next;
+      for (let next = await replies.next(); next !== undefined; next = await replies.next()) yield next;
     } finally {
       stop();
-      channel.discard();
+      replies.discard();
       // Left early: the service that still replies is told.
-      if (this.#letGo(sent.id) !== undefined) this.#hooks.cancel(sent.id);
+      if (this.#letGo(sent.id) !== undefined) this.#cancel(sent.id);
     }
   }
 
-  /** Who waits for that reply. Undefined: nobody. */
-  waitingFor(envelope: DeliveredEnvelope): PendingReply | undefined {
-    const { responseTo } = envelope;
-    if (responseTo === undefined) return undefined;
+  /** Hands ExoCom what is kept, as far as its session should hold it. */
+  flush(): void {
+    while (this.#hub.hasRoom) {
+      const outgoing = this.unaccepted.take();
+      if (outgoing?.handed === undefined) return;
+      const { envelope, handed } = outgoing;
+      try {
+        if (!this.#hub.message(envelope, handed.signal)) this.unaccepted.putBack(outgoing);
+      } catch (error) {
+        this.unaccepted.remove(envelope.id);
+        const pending = this.#letGo(envelope.id);
+        if (pending === undefined) this.#report(error as NyotaError);
+        else pending.ended(error as NyotaError);
+      }
+    }
+  }
+
+  /** Who waits for replies to that message, one of which has come. Undefined: nobody. */
+  waitingFor(responseTo: string): PendingReply | undefined {
     return this.#pending.touch(responseTo, this.#clock.now());
   }
 
+  /** A reply to that message has come, and can't be read. */
+  unreadable(responseTo: string, error: NyotaError): void {
+    this.#letGo(responseTo)?.ended(error);
+  }
+
   accepted(id: string): void {
-    this.#outbox.remove(id);
+    this.unaccepted.remove(id);
     const rejection = this.#partlyRejected.get(id);
-    if (rejection === undefined) return;
-    this.#partlyRejected.delete(id);
-    this.#letGo(id)?.ended(rejectionError(rejection));
+    if (rejection !== undefined) {
+      this.#partlyRejected.delete(id);
+      this.#letGo(id)?.ended(rejectionError(rejection));
+    }
+    this.flush();
+    this.#quiet.ask();
   }
 
   rejected(rejection: Rejection): void {
-    const { id } = rejection;
-    if (!isPartial(rejection)) this.#letGo(id)?.ended(rejectionError(rejection));
+    const { id, code } = rejection;
+    if (!PARTIAL.has(code)) this.#letGo(id)?.ended(rejectionError(rejection));
     else if (this.#pending.has(id)) this.#partlyRejected.set(id, rejection);
-  }
-
-  /** A message that can't travel at all. */
-  unsendable({ envelope }: Outgoing, error: NyotaError): void {
-    const pending = this.#letGo(envelope.id);
-    if (pending === undefined) this.#hooks.error(error);
-    else pending.ended(error);
   }
 
   /** For ExoCom: the messages that went out before and whose replies are waited for. */
   awaited(): AwaitedReply[] {
     const awaited: AwaitedReply[] = [];
     for (const { id, name, activityId } of this.#pending) {
-      const outgoing = this.#outbox.get(id);
+      const outgoing = this.unaccepted.get(id);
       if (outgoing === undefined || outgoing.envelope.redelivered === true)
         awaited.push({ id, name, activityId });
     }
     return awaited;
   }
 
-  /** Nobody waits any more. */
+  /** Nothing is taken any more. */
+  close(error: NyotaError): void {
+    this.#closed = error;
+  }
+
+  /** Nobody waits any more, and nothing is kept. */
   end(error: NyotaError): void {
+    this.close(error);
     for (const pending of this.#pending.takeAll()) pending.ended(error);
     this.#partlyRejected.clear();
     if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer);
     this.#timer = undefined;
+    this.unaccepted.clear();
   }
 
   #post(
     sent: Sent,
     name: string,
     payload: unknown,
-    headers: Headers,
+    { auth, causedBy, responseTo, last }: Headers,
     pending: PendingReply | undefined,
   ): void {
-    const closed = this.#hooks.closedError();
-    if (closed !== undefined) throw closed;
-    const body = snapshot(payload);
-    const auth = snapshot(headers.auth, 'auth');
+    if (this.#closed !== undefined) throw this.#closed;
     const now = this.#clock.now();
-    const { causedBy, responseTo, last } = headers;
     const envelope: Envelope = {
       ...sent,
       name,
-      ...(payload !== undefined && { payload: body.value }),
-      ...(headers.auth !== undefined && { auth: auth.value }),
+      ...(payload !== undefined && { payload: encodeBody(payload, { name: 'payload' }) }),
+      ...(auth !== undefined && { auth }),
       ...(causedBy !== undefined && { causedBy }),
       ...(responseTo !== undefined && { responseTo }),
       ...(last === true && { last }),
@@ -249,32 +291,25 @@ export class Messenger {
     };
     if (pending !== undefined) this.#pending.add(pending, now);
     try {
-      this.#outbox.add(envelope, body.bytes + auth.bytes + name.length + ENVELOPE_BYTES);
+      this.unaccepted.add(envelope);
     } catch (error) {
       this.#pending.take(sent.id);
       throw error;
     }
     this.#rearm();
-    this.#hooks.flush();
+    this.flush();
   }
 
-  #replyHandler(sent: Sent, name: unknown, handler: AnyReplyHandler): PendingReply {
+  #replyHandler(sent: Sent, name: string, handler: AnyReplyHandler): PendingReply {
     return {
       ...sent,
-      name: name as string,
+      name,
       idleMs: this.#options.replyIdleMs,
       holdsClose: false,
-      replied: (envelope) => {
-        if (envelope.last === true) this.#letGo(sent.id);
-        const { id, activityId, sender, auth, responseTime } = envelope;
-        return handler(envelope.payload, {
-          outcome: envelope.name,
-          id,
-          activityId,
-          sender,
-          auth,
-          responseTime,
-        });
+      replied: (reply) => {
+        if (reply.last === true) this.#letGo(sent.id);
+        const { id, activityId, sender, auth, responseTime } = reply;
+        return handler(reply.payload, { outcome: reply.name, id, activityId, sender, auth, responseTime });
       },
       ended: () => {},
     };
@@ -287,18 +322,26 @@ export class Messenger {
     const abort = (): void => {
       const pending = this.#letGo(id);
       if (pending === undefined) return;
-      this.#hooks.cancel(id);
+      this.#cancel(id);
       pending.ended(aborted(signal));
     };
     signal.addEventListener('abort', abort);
     return () => signal.removeEventListener('abort', abort);
   }
 
+  /** Nobody here wants that message's replies any more. It is taken back where it has not gone out. */
+  #cancel(id: string): void {
+    const outgoing = this.unaccepted.remove(id);
+    outgoing?.handed?.abort();
+    const neverSent = outgoing !== undefined && outgoing.handed === undefined;
+    if (!neverSent) this.#hub.cancel(id);
+  }
+
   #letGo(id: string): PendingReply | undefined {
     const pending = this.#pending.take(id);
     if (pending !== undefined) {
       this.#partlyRejected.delete(id);
-      this.#hooks.settled();
+      this.#quiet.ask();
     }
     return pending;
   }
@@ -321,48 +364,28 @@ export class Messenger {
     this.#timerAt = Number.POSITIVE_INFINITY;
     for (const pending of this.#pending.takeExpired(this.#clock.now())) {
       this.#partlyRejected.delete(pending.id);
-      this.#hooks.cancel(pending.id);
+      this.#cancel(pending.id);
       pending.ended(undefined);
-      this.#hooks.settled();
+      this.#quiet.ask();
     }
     this.#rearm();
   }
 }
 
-interface SendArguments {
-  readonly payload: unknown;
-  readonly options: SendOptions | undefined;
-  readonly handler: AnyReplyHandler | undefined;
-  readonly fault: NyotaError | undefined;
+function newMessage(origin: Origin, options: SendOptions | undefined): Sent {
+  return { id: randomUUID(), activityId: options?.activityId ?? origin.activityId ?? randomUUID() };
 }
 
-/** `payload`, `options` and `replyHandler`, each of which may be left out. */
-function sendArguments(name: unknown, args: readonly unknown[]): SendArguments {
-  const onlyHandler = args.length === 1 && typeof args[0] === 'function';
-  const payload = onlyHandler ? undefined : args[0];
-  const rest = onlyHandler ? args : args.slice(1);
-  const hasOptions = typeof rest[0] === 'object' || (rest.length > 1 && rest[0] === undefined);
-  const options = hasOptions ? (rest[0] ?? undefined) : undefined;
-  const given = hasOptions ? rest.slice(1) : rest;
-  const handler = given[0];
-  const fault =
-    sendFault(name, payload, 'send') ??
-    (handler === undefined ? undefined : replyHandlerFault(handler)) ??
-    optionsFault(options, SEND_OPTIONS, 'send');
+/** @throws NyotaError where the auth can't travel */
+function headersOf({ causedBy }: Origin, options: SendOptions | undefined): Headers {
+  const auth = options?.auth;
   return {
-    payload,
-    options: fault === undefined ? (options as SendOptions | undefined) : undefined,
-    handler: handler as AnyReplyHandler | undefined,
-    fault,
+    ...(causedBy !== undefined && { causedBy }),
+    ...(auth !== undefined && { auth: encodeBody(auth, { name: 'auth' }) }),
   };
 }
 
-function readHeaders(options: SendOptions | undefined): Pick<Headers, 'auth' | 'activityId'> {
-  const { auth, activityId } = options ?? {};
-  return { ...(auth !== undefined && { auth }), ...(activityId !== undefined && { activityId }) };
-}
-
-function outcomeOf({ name, payload }: Envelope): AnyOutcome {
+function outcomeOf({ name, payload }: Message): AnyOutcome {
   return { outcome: name, payload };
 }
 
@@ -372,4 +395,195 @@ function timedOut(name: string): NyotaError {
 
 function aborted(signal: AbortSignal): NyotaError {
   return new NyotaError('NYOTA_ABORTED', 'the caller aborted', { cause: signal.reason });
+}
+
+/** What ExoCom's refusals mean to whoever waits for a reply. */
+const REFUSALS: Readonly<Record<RejectionCode, ErrorCode>> = {
+  EXO_NOT_ALLOWED: 'NYOTA_UNAUTHORIZED',
+  EXO_NO_RECEIVERS: 'NYOTA_NO_HANDLER',
+  EXO_UNKNOWN_REPLY: 'NYOTA_NO_HANDLER',
+  EXO_RECEIVER_GONE: 'NYOTA_NO_HANDLER',
+  EXO_QUEUE_EXPIRED: 'NYOTA_EXPIRED',
+  EXO_QUEUE_FULL: 'NYOTA_SERVER_BUSY',
+  EXO_OVERLOADED: 'NYOTA_SERVER_BUSY',
+  EXO_BAD_MESSAGE: 'NYOTA_INVALID_ARGUMENT',
+  EXO_UNDELIVERABLE: 'NYOTA_FRAME_TOO_LARGE',
+};
+
+/** One of several receivers may have taken the message all the same. */
+const PARTIAL: ReadonlySet<RejectionCode> = new Set([
+  'EXO_RECEIVER_GONE',
+  'EXO_QUEUE_EXPIRED',
+  'EXO_QUEUE_FULL',
+  'EXO_UNDELIVERABLE',
+]);
+
+/** Its cause is the rejection. */
+function rejectionError(rejection: Rejection): NyotaError {
+  const code = Object.hasOwn(REFUSALS, rejection.code) ? REFUSALS[rejection.code] : 'NYOTA_NO_HANDLER';
+  return new NyotaError(code, rejection.reason, { cause: rejection });
+}
+
+/** Somebody who waits for the replies to one message: a reply handler, a request or a stream. */
+export interface PendingReply {
+  readonly id: string;
+  readonly name: string;
+  readonly activityId: string;
+  /** How long it waits, since it began or since the last reply. Infinity: for ever. */
+  readonly idleMs: number;
+  /** A graceful close waits for it. */
+  readonly holdsClose: boolean;
+  /** A reply has come. A promise where it is handled only later. */
+  replied(reply: Message): unknown;
+  /** No reply will come any more. Undefined: it has waited long enough. */
+  ended(error: NyotaError | undefined): void;
+}
+
+interface Entry {
+  readonly pending: PendingReply;
+  dueAt: number;
+}
+
+/** Who waits for replies, by the id of what they sent. Each waits for so long after what it heard last. Pure: time is handed in. */
+export class PendingReplies {
+  readonly #max: number;
+  readonly #entries = new Map<string, Entry>();
+  /** Nothing is due before this. A lower bound: it is made exact when it is reached. */
+  #nextDue = Number.POSITIVE_INFINITY;
+  #holding = 0;
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** How many a graceful close waits for. */
+  get holding(): number {
+    return this.#holding;
+  }
+
+  get nextDeadline(): number {
+    return this.#nextDue;
+  }
+
+  /** @throws NyotaError `NYOTA_OUTBOX_FULL` where too many wait already */
+  add(pending: PendingReply, now: number): void {
+    if (this.#entries.size >= this.#max) {
+      throw new NyotaError(
+        'NYOTA_OUTBOX_FULL',
+        `${this.#max} messages wait for their replies already (maxReplyHandlers)`,
+      );
+    }
+    const dueAt = now + pending.idleMs;
+    this.#entries.set(pending.id, { pending, dueAt });
+    if (pending.holdsClose) this.#holding++;
+    this.#nextDue = Math.min(this.#nextDue, dueAt);
+  }
+
+  /** Who waits for the replies to that message, which has just been replied to. */
+  touch(id: string, now: number): PendingReply | undefined {
+    const entry = this.#entries.get(id);
+    if (entry === undefined) return undefined;
+    entry.dueAt = now + entry.pending.idleMs;
+    return entry.pending;
+  }
+
+  take(id: string): PendingReply | undefined {
+    const pending = this.#entries.get(id)?.pending;
+    if (pending === undefined) return undefined;
+    this.#entries.delete(id);
+    if (pending.holdsClose) this.#holding--;
+    return pending;
+  }
+
+  has(id: string): boolean {
+    return this.#entries.has(id);
+  }
+
+  /** Takes out all that have waited long enough. */
+  takeExpired(now: number): PendingReply[] {
+    if (now < this.#nextDue) return [];
+    const expired: PendingReply[] = [];
+    this.#nextDue = Number.POSITIVE_INFINITY;
+    for (const [id, { pending, dueAt }] of this.#entries) {
+      if (dueAt <= now) {
+        this.take(id);
+        expired.push(pending);
+      } else {
+        this.#nextDue = Math.min(this.#nextDue, dueAt);
+      }
+    }
+    return expired;
+  }
+
+  takeAll(): PendingReply[] {
+    const all = [...this.#entries.values()].map(({ pending }) => pending);
+    this.#entries.clear();
+    this.#holding = 0;
+    this.#nextDue = Number.POSITIVE_INFINITY;
+    return all;
+  }
+
+  *[Symbol.iterator](): IterableIterator<PendingReply> {
+    for (const { pending } of this.#entries.values()) yield pending;
+  }
+}
+
+/** Replies that are taken in ahead of a stream's reader. */
+const AHEAD = 256;
+
+interface Queued<T> {
+  readonly reply: T;
+  readonly read: (() => void) | undefined;
+}
+
+/**
+ * Replies on their way to a stream's reader. Those that are far ahead of it count as handled only once they are read, and so the
+ * service that sends them is slowed down (`drained()`) instead of this process being filled. Pure: a queue with one reader.
+ */
+export class ReplyChannel<T> {
+  #queue: Queued<T>[] = [];
+  #end: { readonly error: NyotaError | undefined } | undefined;
+  #wake: (() => void) | undefined;
+
+  /** A promise where the reply is handled only once it is read. */
+  push(reply: T): Promise<void> | undefined {
+    if (this.#end !== undefined) return undefined;
+    if (this.#queue.length < AHEAD) {
+      this.#queue.push({ reply, read: undefined });
+      this.#wake?.();
+      return undefined;
+    }
+    return new Promise((resolve) => this.#queue.push({ reply, read: resolve }));
+  }
+
+  /** Nothing follows. What has come can still be read; then the reader gets the error, if there is one. */
+  end(error?: NyotaError): void {
+    this.#end ??= { error };
+    this.#wake?.();
+  }
+
+  /** The reader has left: what is queued counts as handled. */
+  discard(): void {
+    this.end();
+    for (const { read } of this.#queue.splice(0)) read?.();
+  }
+
+  /** The next reply; undefined at the end. */
+  async next(): Promise<T | undefined> {
+    while (this.#queue.length === 0) {
+      if (this.#end?.error !== undefined) throw this.#end.error;
+      if (this.#end !== undefined) return undefined;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+      this.#wake = undefined;
+    }
+    const queued = this.#queue.shift();
+    queued?.read?.();
+    return queued?.reply;
+  }
 }

@@ -1,14 +1,16 @@
 /**
- * ExoRelay: the one object through which a service talks to all others. A thin class: it takes the calls, tells
- * the events, and ties the parts together.
+ * ExoRelay: the one object through which a service talks to all others. It takes the calls and tells the events, and what
+ * comes from ExoCom it passes to the part whose business it is: messenger.ts sends, inbound.ts handles, hub-connection.ts
+ * registers.
  *
  *   new --listen, connect--> starting --registered--> online --close--> closing --> closed
  */
 
-import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
-import { NyotaError } from '../index.js';
-import { handlerFault } from './checks.js';
+import { QuietWaiters } from '../async.js';
+import { warn } from '../errors.js';
+import { type Encoded, NyotaError } from '../index.js';
+import { handlerFault } from './arguments.js';
 import type {
   AnyMessages,
   AnyReplies,
@@ -25,11 +27,10 @@ import type {
   Sent,
   StreamOptions,
 } from './contract.js';
-import { directReply } from './direct-reply.js';
-import { HubLink } from './hub-link.js';
+import { HubConnection } from './hub-connection.js';
 import { type AnyHandler, Inbound } from './inbound.js';
-import type { Envelope, Rejection } from './message.js';
-import { type Headers, Messenger, type Origin } from './messenger.js';
+import type { Rejection } from './message.js';
+import { Messenger } from './messenger.js';
 import {
   DEFAULT_RELAY_PORT,
   type ExoRelayOptions,
@@ -37,9 +38,7 @@ import {
   readPort,
   readRelayOptions,
 } from './options.js';
-import { Outbox } from './outbox.js';
 import { OwnPort } from './own-port.js';
-import { QuietWaiters } from './quiet-waiters.js';
 
 export interface ExoRelayEvents {
   /** Registered with ExoCom, once for each `listen` or `connect`; with the own port, if there is one. */
@@ -61,12 +60,12 @@ export class ExoRelay<M = AnyMessages, R = AnyReplies>
   implements Calls<M, R>, AsyncDisposable
 {
   readonly #options: ResolvedRelayOptions;
-  readonly #instance = randomUUID();
-  readonly #outbox: Outbox;
+  readonly #handlers = new Map<string, AnyHandler>();
+  /** Who waits until handlers, requests and messages are done with. */
+  readonly #quiet = new QuietWaiters();
+  readonly #hub: HubConnection;
   readonly #messenger: Messenger;
   readonly #inbound: Inbound;
-  readonly #link: HubLink;
-  readonly #quiet: QuietWaiters;
   #ownPort: OwnPort | undefined;
   #port: number | undefined;
   #state: 'new' | 'starting' | 'online' | 'closing' | 'closed' = 'new';
@@ -75,24 +74,14 @@ export class ExoRelay<M = AnyMessages, R = AnyReplies>
   /** @throws NyotaError `NYOTA_INVALID_OPTION` that names the option and what it takes */
   constructor(options: ExoRelayOptions = {}) {
     super();
-    this.#options = readRelayOptions(options, process.env);
-    const error = (thrown: Error): void => this.#report(thrown);
-    const settled = (): void => this.#quiet.check();
-    this.#quiet = new QuietWaiters(this.#options.clock);
-    this.#outbox = new Outbox(this.#options);
-    this.#messenger = new Messenger(this.#options, this.#outbox, {
-      flush: () => this.#link.flush(),
-      cancel: (id) => this.#link.cancel(id),
-      closedError: () => (this.#state === 'closed' ? closedError() : undefined),
-      error,
-      settled,
-    });
-    this.#inbound = new Inbound(this.#options, this.#messenger, (origin) => this.#callsOf(origin), {
-      handled: (handled, confirmed) => this.#link.handled(handled, confirmed),
-      error,
-      settled,
-    });
-    this.#link = this.#makeLink();
+    const resolved = readRelayOptions(options, process.env);
+    const report = (error: Error): void => this.#report(error);
+    const hub = new HubConnection(resolved, this.#handlers, report);
+    const messenger = new Messenger(resolved, hub, this.#quiet, report);
+    this.#options = resolved;
+    this.#hub = hub;
+    this.#messenger = messenger;
+    this.#inbound = new Inbound(resolved, this.#handlers, messenger, hub, this.#quiet, report);
   }
 
   /** The role. */
@@ -102,7 +91,7 @@ export class ExoRelay<M = AnyMessages, R = AnyReplies>
 
   /** True while ExoCom can be reached. */
   get connected(): boolean {
-    return this.#link.connected;
+    return this.#hub.connected;
   }
 
   /** The own port; undefined where there is none (yet). */
@@ -125,41 +114,36 @@ export class ExoRelay<M = AnyMessages, R = AnyReplies>
       return this;
     }
     if (!this.#mayStart('listen')) return this;
-    this.#ownPort = new OwnPort(this.#options, {
-      message: (envelope, respond) =>
-        this.#inbound.direct(envelope, (headers, name, payload) =>
-          this.#respondDirectly(headers, name, payload, respond),
-        ),
-      malformed: (text) => this.#report(new NyotaError('NYOTA_INVALID_ARGUMENT', text)),
-      listening: (listening) => {
+    this.#ownPort = new OwnPort(this.#options, this.#inbound, (error) => this.#report(error));
+    this.#ownPort.listen(number).then(
+      (listening) => {
         this.#port = listening;
-        this.#link.start();
+        this.#start();
       },
-      error: (error) => {
+      (error: NyotaError) => {
         this.#report(error);
         // The port can't be had: another may be tried.
-        if (this.#port === undefined && this.#state === 'starting') this.#state = 'new';
+        if (this.#state === 'starting') this.#state = 'new';
       },
-    });
-    this.#ownPort.listen(number, this.#options.listenHost);
+    );
     return this;
   }
 
   /** Registers with ExoCom, without a port of its own; then `online`. */
   connect(): this {
-    if (this.#mayStart('connect')) this.#link.start();
+    if (this.#mayStart('connect')) this.#start();
     return this;
   }
 
   /** The one handler of a message. Faults are `error` events. */
   registerHandler<K extends MessageName<M>>(name: K, handler: MessageHandler<M, R, K>): this {
-    const fault = handlerFault(name, handler, this.#inbound.handlers);
+    const fault = handlerFault(name, handler, this.#handlers);
     if (fault !== undefined) {
       this.#report(fault);
       return this;
     }
-    this.#inbound.handlers.set(name, handler as unknown as AnyHandler);
-    this.#link.reregister();
+    this.#handlers.set(name, handler as unknown as AnyHandler);
+    this.#hub.reregister();
     return this;
   }
 
@@ -171,7 +155,7 @@ export class ExoRelay<M = AnyMessages, R = AnyReplies>
   }
 
   hasHandler(name: MessageName<M>): boolean {
-    return this.#inbound.handlers.has(name);
+    return this.#handlers.has(name);
   }
 
   send<K extends MessageName<M>>(
@@ -184,7 +168,7 @@ export class ExoRelay<M = AnyMessages, R = AnyReplies>
   ): Sent;
   send<K extends MessageName<M>>(
     name: K,
-    payload: PayloadOf<M, K>,
+    payload: PayloadOf<M, K> | Encoded<PayloadOf<M, K>>,
     options: SendOptions | undefined,
     replyHandler?: ReplyHandler<M, ReplyName<M, R, K>>,
   ): Sent;
@@ -227,15 +211,16 @@ export class ExoRelay<M = AnyMessages, R = AnyReplies>
 
   /** Resolves once ExoCom has accepted so much that more should be sent: for whoever sends a lot. */
   drained(): Promise<void> {
-    return this.#outbox.drained();
+    return this.#messenger.unaccepted.drained();
   }
 
   /** What is under way. */
   stats(): { unaccepted: number; unacceptedBytes: number; waitingForReplies: number; handlersIdle: boolean } {
+    const { unaccepted, waiting } = this.#messenger;
     return {
-      unaccepted: this.#outbox.size,
-      unacceptedBytes: this.#outbox.bytes,
-      waitingForReplies: this.#messenger.waiting,
+      unaccepted: unaccepted.size,
+      unacceptedBytes: unaccepted.bytes,
+      waitingForReplies: waiting,
       handlersIdle: this.#inbound.idle,
     };
   }
@@ -255,10 +240,10 @@ export class ExoRelay<M = AnyMessages, R = AnyReplies>
     if (this.#state === 'closed') return;
     const was = this.#state;
     this.#state = 'closed';
-    this.#link.destroy();
+    this.#hub.destroy();
     this.#ownPort?.destroy();
     this.#finish(was !== 'new');
-    this.#quiet.check();
+    this.#quiet.ask();
     this.#closing ??= Promise.resolve();
   }
 
@@ -271,19 +256,22 @@ export class ExoRelay<M = AnyMessages, R = AnyReplies>
     const was = this.#state;
     this.#state = 'closing';
     this.#inbound.leave();
-    this.#link.leave();
+    this.#hub.leave();
+    const { unaccepted } = this.#messenger;
     const done = (): boolean =>
       this.#state === 'closed' ||
-      (this.#inbound.idle && this.#messenger.requests === 0 && (this.#outbox.size === 0 || was === 'new'));
-    await this.#quiet.until(done, this.#options.drainTimeoutMs);
+      (this.#inbound.idle && this.#messenger.requests === 0 && (unaccepted.size === 0 || was === 'new'));
+    const { clock, drainTimeoutMs } = this.#options;
+    if (!done()) await this.#quiet.wait(done, clock, drainTimeoutMs);
     // It was destroyed meanwhile.
     if ((this.#state as string) === 'closed') return;
     this.#state = 'closed';
+    this.#messenger.close(closedError());
     this.#inbound.settleReplies();
-    await this.#link.close();
+    await this.#hub.close();
     await this.#ownPort?.close();
-    if (this.#outbox.size > 0) {
-      const text = `closed, and ExoCom has not accepted ${this.#outbox.size} messages`;
+    if (unaccepted.size > 0) {
+      const text = `closed, and ExoCom has not accepted ${unaccepted.size} messages`;
       this.#report(new NyotaError('NYOTA_CLOSED', text));
     }
     this.#finish(was !== 'new');
@@ -293,7 +281,6 @@ export class ExoRelay<M = AnyMessages, R = AnyReplies>
     const error = closedError();
     this.#inbound.end(error);
     this.#messenger.end(error);
-    this.#outbox.clear();
     if (wasStarted) this.emit('offline');
   }
 
@@ -311,81 +298,66 @@ export class ExoRelay<M = AnyMessages, R = AnyReplies>
     return false;
   }
 
-  #makeLink(): HubLink {
-    return new HubLink(this.#options, this.#outbox, {
-      registration: () => ({ instance: this.#instance, handles: [...this.#inbound.handlers.keys()] }),
-      awaited: () => this.#messenger.awaited(),
-      known: (refs) => this.#inbound.known(refs),
-      deliver: (envelope) => this.#inbound.deliver(envelope),
-      cancelled: (ref) => this.#inbound.cancelled(ref),
-      accepted: (id) => {
-        this.#messenger.accepted(id);
-        this.#link.flush();
-        this.#quiet.check();
-      },
-      rejected: (rejection) => {
-        this.#messenger.rejected(rejection);
-        this.emit('rejected', rejection);
-      },
-      revoked: () => {
-        this.#outbox.removeRepliesTo(this.#inbound.revoke());
-      },
-      unsendable: (outgoing, error) => this.#messenger.unsendable(outgoing, error),
-      registered: () => {
-        if (this.#state !== 'starting') {
-          if (this.#state === 'online') this.emit('reconnect');
-          return;
-        }
-        this.#state = 'online';
-        this.emit('online', this.#port);
-      },
-      disconnected: (reason) => {
-        if (this.#state === 'online') this.emit('disconnect', reason);
-      },
-      resumed: () => this.emit('reconnect'),
-      error: (error) => this.#report(error),
-    });
-  }
-
-  /** A handler's calls: what they send carries which message caused it. */
-  #callsOf(origin: Origin): Calls<AnyMessages, AnyReplies> {
+  /** Connects to ExoCom, and passes on what comes from there. No listener returns a promise: what handlers do holds nothing up. */
+  #start(): void {
+    const hub = this.#hub;
     const messenger = this.#messenger;
-    const calls = {
-      send: (name: unknown, ...args: unknown[]) => messenger.send(origin, name, args),
-      request: (name: unknown, payload?: unknown, options?: RequestOptions) =>
-        messenger.request(origin, name, payload, options),
-      stream: (name: unknown, payload?: unknown, options?: StreamOptions) =>
-        messenger.stream(origin, name, payload, options),
-    };
-    return calls as Calls<AnyMessages, AnyReplies>;
+    const inbound = this.#inbound;
+    const client = hub.connect();
+    if (client === undefined) return;
+    client.on('session', ({ reason }) => {
+      if (reason !== undefined && hub.begunAnew()) messenger.unaccepted.restart();
+    });
+    // ExoCom has given up on the session: its messages went to other instances.
+    client.on('sessionInvalidated', () => void messenger.unaccepted.removeRepliesTo(inbound.revoke()));
+    client.on('connect', ({ resumed }) => {
+      if (!resumed || !hub.registered) return;
+      messenger.flush();
+      this.emit('reconnect');
+    });
+    client.on('disconnect', (reason) => {
+      if (this.#state === 'online') this.emit('disconnect', reason);
+    });
+    client.on('drain', () => {
+      hub.drained();
+      messenger.flush();
+    });
+    client.on('error', (error) => this.#report(error));
+    client.on('exo.hello', ({ hub: id }) => {
+      if (!hub.begunAnew(id)) return;
+      messenger.unaccepted.restart();
+      hub.register(messenger.awaited());
+    });
+    client.on('exo.registered', () => {
+      if (!hub.confirmed()) return;
+      messenger.flush();
+      this.#registered();
+    });
+    client.on('exo.deliver', (envelope) => inbound.deliver(envelope));
+    client.on('exo.cancel', (ref) => inbound.cancelled(ref));
+    client.on('exo.accepted', ({ id }) => messenger.accepted(id));
+    client.on('exo.rejected', (rejection) => {
+      messenger.rejected(rejection);
+      this.emit('rejected', rejection);
+    });
+    client.handle('exo.known', (refs) => inbound.known(refs));
   }
 
-  #respondDirectly(
-    headers: Headers & { activityId: string },
-    name: unknown,
-    payload: unknown,
-    respond: (reply: Envelope) => Envelope,
-  ): Sent {
-    try {
-      const from = { sender: this.serviceName, now: this.#options.clock.now() };
-      const { id, activityId } = respond(directReply(headers, name, payload, from));
-      return { id, activityId };
-    } catch (error) {
-      this.#report(error as Error);
-      return { id: randomUUID(), activityId: headers.activityId };
+  #registered(): void {
+    if (this.#state === 'starting') {
+      this.#state = 'online';
+      this.emit('online', this.#port);
+    } else if (this.#state === 'online') {
+      this.emit('reconnect');
     }
   }
 
   #report(error: Error): void {
     if (this.listenerCount('error') > 0) this.emit('error', error);
-    else process.emitWarning(error.message, { type: 'ExoRelayWarning', code: codeOf(error) });
+    else warn(error, 'ExoRelayWarning', 'NYOTA_LISTENER_FAILED');
   }
 }
 
 function closedError(): NyotaError {
   return new NyotaError('NYOTA_CLOSED', 'the relay is closed');
-}
-
-function codeOf(error: Error): string {
-  return error instanceof NyotaError ? error.code : 'NYOTA_LISTENER_FAILED';
 }

@@ -64,7 +64,6 @@ export class Connection {
   #phase: Phase = 'preamble';
   /** The part of the preamble that has arrived; empty once it is whole. */
   #preamble = NOTHING;
-  #version = 0;
   #bytesRead = 0;
   /** Frames are left in the decoder until `release`. */
   #held = false;
@@ -99,11 +98,6 @@ export class Connection {
   /** Alive: frames go in and out. */
   get open(): boolean {
     return this.#phase === 'preamble' || this.#phase === 'frames';
-  }
-
-  /** The protocol's version that both sides speak; 0 before the other side's preamble. */
-  get version(): number {
-    return this.#version;
   }
 
   /** All that has been read so far. */
@@ -235,7 +229,7 @@ export class Connection {
         this.#preamble = bytes;
         return;
       }
-      this.#version = negotiateVersion(theirs);
+      negotiateVersion(theirs);
     } catch (error) {
       this.#fail(error);
       return;

@@ -11,7 +11,7 @@ import { type Address, formatAddress } from './address.js';
 import type { SocketLike } from './connection.js';
 
 /** What a `createConnection` is given: the address, and every option that `net.connect` and `tls.connect` take. */
-export type ConnectionTarget = net.NetConnectOpts & tls.ConnectionOptions;
+type ConnectionTarget = net.NetConnectOpts & tls.ConnectionOptions;
 
 /**
  * Like `net.connect(options, cb)`: returns a socket (or a promise of one), connected or still connecting, or hands

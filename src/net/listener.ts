@@ -5,17 +5,15 @@
 import net from 'node:net';
 import tls from 'node:tls';
 import type { Clock, ClockTimer } from '../clock.js';
-import { NyotaError } from '../errors.js';
+import { NyotaError, textOf } from '../errors.js';
 import { invalidOption } from '../options.js';
 import type { SocketLike } from './connection.js';
-import type { TlsOptions } from './dial.js';
 import { withBacklog } from './listen-arguments.js';
 import type { Arrival } from './waiting-line.js';
 
 export type { SocketLike } from './connection.js';
 export type TlsServerOptions = tls.TlsOptions;
 export type TlsSocket = tls.TLSSocket;
-export type ListenOptions = net.ListenOptions;
 export type AddressInfo = net.AddressInfo;
 
 /** A function like `net.createServer(options, onConnection)` or `tls.createServer`. */
@@ -153,7 +151,7 @@ export class Listener {
       // Our own timer keeps the deadline, on the clock that was handed in. Node's is there in case ours fails.
       return tls.createServer({ handshakeTimeout: 2 * handshakeTimeoutMs, ...options, ...unread }, onSocket);
     } catch (cause) {
-      const text = cause instanceof Error ? cause.message : String(cause);
+      const text = textOf(cause);
       throw new NyotaError(
         'NYOTA_INVALID_OPTION',
         `option 'tls' takes options of tls.createServer: ${text}`,
@@ -289,5 +287,3 @@ export function isLoopback(address: net.AddressInfo | string | null): boolean {
   const { address: host } = address;
   return host === '::1' || host.startsWith('127.') || host.startsWith('::ffff:127.');
 }
-
-export type { TlsOptions };

@@ -8,7 +8,7 @@
  */
 import { EventEmitter } from 'eventemitter3';
 import { isThenable } from '../async.js';
-import { NyotaError, printable } from '../errors.js';
+import { NyotaError, printable, textOf, warn } from '../errors.js';
 import { isLifecycleEvent } from '../lifecycle.js';
 import { describeValue } from '../options.js';
 
@@ -190,22 +190,6 @@ export function listenerFailed(event: string, cause: unknown): NyotaError {
   // Both may hold text from the wire.
   const text = `a listener of '${printable(event)}' failed: ${printable(textOf(cause))}`;
   return new NyotaError('NYOTA_LISTENER_FAILED', text, { cause });
-}
-
-/** A process warning: told once to whoever watches the process, and never a crash. */
-export function warn(error: unknown): void {
-  const code = error instanceof NyotaError ? error.code : 'NYOTA_INTERNAL';
-  process.emitWarning(textOf(error), { type: 'NyotaWarning', code });
-}
-
-/** What was thrown, as a text: anything can be thrown, even what has no text. */
-export function textOf(error: unknown): string {
-  if (error instanceof Error) return error.message;
-  try {
-    return String(error);
-  } catch {
-    return 'something that has no text';
-  }
 }
 
 /** @throws NyotaError `NYOTA_INVALID_ARGUMENT` for what is no name, `NYOTA_RESERVED_EVENT` for one of nyota's own */

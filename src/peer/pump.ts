@@ -119,7 +119,7 @@ export abstract class Pump implements SessionHost, Flushable {
   protected abstract storeFailed(error: NyotaError): void;
 
   /** The other side has sent GOAWAY. False if a side like this must not be sent one. */
-  protected goingAway(): boolean {
+  protected goingAway(_frame: FrameDecoder): boolean {
     return false;
   }
 
@@ -480,7 +480,7 @@ export abstract class Pump implements SessionHost, Flushable {
         const reason = closeError(parseClose(body));
         this.#said = true;
         this.#ownConnection.end(undefined, reason);
-      } else if (frame.type === FrameType.GOAWAY && pump.goingAway()) {
+      } else if (frame.type === FrameType.GOAWAY && pump.goingAway(frame)) {
         link.countControl(this.#ownGeneration);
       } else {
         link.receive(this.#ownGeneration, frame);

@@ -8,9 +8,9 @@
  */
 import type { ClockTimer } from '../clock.js';
 import { NyotaError } from '../errors.js';
-import { verify } from '../link/credentials.js';
 import { announced } from '../link/link.js';
 import type { Connection } from '../net/connection.js';
+import { verify } from '../peer/credentials.js';
 import type { LifecycleEmitter } from '../peer/listeners.js';
 import { Pump } from '../peer/pump.js';
 import type { Awaitable, SessionBatch, StoredSession, Tombstone } from '../stores/session-store.js';

@@ -3,11 +3,11 @@
  * handshake (admission.ts) to its session (sessions.ts); what goes to all sessions at once is paced by fan-out.ts.
  */
 import { encodePlain, encodePrepared, prepare } from '../codec/payload.js';
-import { NyotaError } from '../errors.js';
+import { NyotaError, textOf, warn } from '../errors.js';
 import { type AddressInfo, isLoopback, Listener } from '../net/listener.js';
 import { invalidOption } from '../options.js';
 import type { AnyContract, Names, SentArgs, ToClient } from '../peer/contract.js';
-import { checkEventName, checkListener, LifecycleEmitter, warn } from '../peer/listeners.js';
+import { checkEventName, checkListener, LifecycleEmitter } from '../peer/listeners.js';
 import { Admissions } from './admission.js';
 import { FanOut } from './fan-out.js';
 import { type ResolvedServerOptions, readServerOptions, type ServerOptions } from './options.js';
@@ -96,11 +96,7 @@ export class Server<C = AnyContract> implements AsyncDisposable {
     try {
       this.#listener.listen(forwarded);
     } catch (cause) {
-      throw new NyotaError(
-        'NYOTA_INVALID_OPTION',
-        `listen: ${cause instanceof Error ? cause.message : String(cause)}`,
-        { cause },
-      );
+      throw new NyotaError('NYOTA_INVALID_OPTION', `listen: ${textOf(cause)}`, { cause });
     }
     this.#state = 'open';
     return this;

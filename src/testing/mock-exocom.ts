@@ -5,14 +5,16 @@
 import { randomUUID } from 'node:crypto';
 import {
   type DeliveredEnvelope,
-  type Envelope,
   HUB_ROLE,
   isName,
+  type Message,
   messageKey,
+  openEnvelope,
   type RelayContract,
   readEnvelope,
   readHandled,
   readRegistration,
+  sealMessage,
 } from '../exorelay/message.js';
 import { type Clock, createServer, NyotaError, type Server, type Session, systemClock } from '../index.js';
 
@@ -24,7 +26,7 @@ export interface MockExoComOptions {
 }
 
 /** What a service has sent. */
-export interface ReceivedMessage extends Envelope {
+export interface ReceivedMessage extends Message {
   /** The role that sent it. */
   readonly sender: string;
 }
@@ -117,7 +119,8 @@ export class MockExoCom implements AsyncDisposable {
     const { service, id = randomUUID(), activityId = randomUUID(), sender = HUB_ROLE, ...rest } = message;
     const session = this.#services.get(service);
     if (session === undefined) throw new NyotaError('NYOTA_NOT_CONNECTED', `unknown service: '${service}'`);
-    const envelope: DeliveredEnvelope = { ...rest, id, activityId, sender, timestamp: this.#clock.now() };
+    const timestamp = this.#clock.now();
+    const envelope: DeliveredEnvelope = sealMessage({ ...rest, id, activityId, sender, timestamp });
     const handled = new Promise<{ error?: string }>((resolve) => {
       this.#handled.set(messageKey(sender, id), resolve);
     });
@@ -189,7 +192,7 @@ export class MockExoCom implements AsyncDisposable {
     const key = messageKey(role, envelope.id);
     if (this.#seen.has(key)) return;
     this.#seen.add(key);
-    this.#received = [...this.#received, { ...envelope, sender: role }];
+    this.#received = [...this.#received, { ...openEnvelope(envelope), sender: role }];
     this.#look();
   }
 

@@ -4,7 +4,7 @@ import { type Client, createClient } from '../../src/client/client.js';
 import type { ClientOptions } from '../../src/client/options.js';
 import { decodePayload } from '../../src/codec/payload.js';
 import type { NyotaError } from '../../src/errors.js';
-import { sessionId } from '../../src/link/credentials.js';
+import { sessionId } from '../../src/peer/credentials.js';
 import { LENGTH_BYTES, SEQUENCED_HEADER_BYTES } from '../../src/wire/constants.js';
 import { FrameType } from '../support/frame-type.js';
 import type { Line, Sent } from './books.js';

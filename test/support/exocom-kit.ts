@@ -4,13 +4,15 @@
  */
 import { ExoCom, type ExoComOptions, type HubWarning } from '../../src/exocom/index.js';
 import { ExoRelay, type ExoRelayOptions, type Rejection } from '../../src/exorelay/index.js';
-import type {
-  AwaitedReply,
-  DeliveredEnvelope,
-  Envelope,
-  MessageRef,
-  Registration,
-  RelayContract,
+import {
+  type AwaitedReply,
+  type Envelope,
+  type Message,
+  type MessageRef,
+  openEnvelope,
+  type Registration,
+  type RelayContract,
+  sealMessage,
 } from '../../src/exorelay/message.js';
 import { type Client, type ClientOptions, createClient } from '../../src/index.js';
 import { eventually, once } from './delivery-wait.js';
@@ -26,7 +28,7 @@ export function portOf(hub: ExoCom): number {
 /** A relay without manners. Registers, accepts what it is told to, and never answers by itself. */
 export class StubRelay {
   readonly client: Client<RelayContract>;
-  readonly delivered: DeliveredEnvelope[] = [];
+  readonly delivered: (Message & { readonly sender: string })[] = [];
   readonly accepted: string[] = [];
   readonly rejected: Rejection[] = [];
   readonly cancelled: MessageRef[] = [];
@@ -60,7 +62,7 @@ export class StubRelay {
       this.registered++;
     });
     client.on('exo.deliver', (envelope) => {
-      this.delivered.push(envelope);
+      this.delivered.push(openEnvelope(envelope));
     });
     client.on('exo.accepted', ({ id }) => {
       this.accepted.push(id);
@@ -77,18 +79,23 @@ export class StubRelay {
     });
   }
 
-  /** Sends an envelope as it is; returns its id. */
-  send(name: string, more: Partial<Envelope> = {}): string {
+  /** Sends a message; returns its id. */
+  send(name: string, more: Partial<Message> = {}): string {
+    return this.sendAsIs(name, sealMessage(more));
+  }
+
+  /** What no relay would send, too. */
+  sendAsIs(name: string, more: Partial<Envelope> = {}): string {
     const id = more.id ?? `${this.registration.instance}-${this.#ids++}`;
     this.client.send('exo.message', { id, name, activityId: `activity of ${id}`, ...more });
     return id;
   }
 
-  handled({ sender, id }: DeliveredEnvelope, error?: string): void {
+  handled({ sender, id }: MessageRef, error?: string): void {
     this.client.send('exo.handled', { sender, id, ...(error !== undefined && { error }) });
   }
 
-  async got(count: number): Promise<readonly DeliveredEnvelope[]> {
+  async got(count: number): Promise<StubRelay['delivered']> {
     await eventually(() => this.delivered.length >= count, `${count} messages for ${this.role}`);
     return this.delivered;
   }

@@ -6,7 +6,7 @@
 import { randomBytes } from 'node:crypto';
 import net from 'node:net';
 import { decodePayload } from '../../src/codec/payload.js';
-import { sessionId } from '../../src/link/credentials.js';
+import { sessionId } from '../../src/peer/credentials.js';
 import { LENGTH_BYTES, PREAMBLE_BYTES } from '../../src/wire/constants.js';
 import { FrameDecoder } from '../../src/wire/frame-decoder.js';
 import { encodeFrame, type FrameFields } from '../../src/wire/frame-encoder.js';

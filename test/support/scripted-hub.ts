@@ -3,7 +3,15 @@
  * accepted or answered by itself, unless `accepting` is on.
  */
 
-import type { Envelope, Handled, Rejection, RelayContract } from '../../src/exorelay/message.js';
+import {
+  type DeliveredEnvelope,
+  type Handled,
+  type Message,
+  openEnvelope,
+  type Rejection,
+  type RelayContract,
+  sealMessage,
+} from '../../src/exorelay/message.js';
 import { createServer, type Server, type Session } from '../../src/index.js';
 
 export class ScriptedHub {
@@ -11,7 +19,7 @@ export class ScriptedHub {
   readonly sessions: Session<RelayContract>[] = [];
   readonly registrations: unknown[] = [];
   readonly awaited: unknown[] = [];
-  readonly messages: Envelope[] = [];
+  readonly messages: Message[] = [];
   readonly handled: Handled[] = [];
   readonly cancelled: string[] = [];
   left = 0;
@@ -42,7 +50,7 @@ export class ScriptedHub {
           this.#tell();
         });
         session.on('exo.message', (envelope) => {
-          this.messages.push(envelope);
+          this.messages.push(openEnvelope(envelope));
           if (this.accepting) session.send('exo.accepted', { id: envelope.id });
           this.#tell();
         });
@@ -78,10 +86,13 @@ export class ScriptedHub {
   }
 
   /** To the newest session. */
-  deliver(envelope: Partial<Envelope> & { name: string; id: string }, sender = 'web'): void {
-    this.session.send('exo.deliver', { activityId: 'activity', sender, ...envelope } as Envelope & {
-      sender: string;
-    });
+  deliver(message: Partial<Message> & { name: string; id: string }, sender = 'web'): void {
+    this.deliverAsIs(sealMessage({ activityId: 'activity', sender, ...message }));
+  }
+
+  /** What no hub would send, too. */
+  deliverAsIs(envelope: DeliveredEnvelope): void {
+    this.session.send('exo.deliver', envelope);
   }
 
   accept(id: string): void {
@@ -99,10 +110,10 @@ export class ScriptedHub {
   }
 
   /** Resolves with the nth message of that name. */
-  async message(name: string, nth = 1): Promise<Envelope> {
-    const found = (): Envelope | undefined => this.messages.filter((one) => one.name === name)[nth - 1];
+  async message(name: string, nth = 1): Promise<Message> {
+    const found = (): Message | undefined => this.messages.filter((one) => one.name === name)[nth - 1];
     await this.until(() => found() !== undefined);
-    return found() as Envelope;
+    return found() as Message;
   }
 
   /** Resolves once it is so; asked whenever something arrives. */

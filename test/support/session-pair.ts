@@ -10,9 +10,9 @@
 import { decodePayload } from '../../src/codec/payload.js';
 import { NyotaError } from '../../src/errors.js';
 import type { Role } from '../../src/features/session-core.js';
-import { SECRET_BYTES } from '../../src/link/credentials.js';
 import { announced } from '../../src/link/link.js';
 import type { LimitOptions } from '../../src/options.js';
+import { SECRET_BYTES } from '../../src/peer/credentials.js';
 import { encodeFrame } from '../../src/wire/frame-encoder.js';
 import { encodeOpen, encodeWelcome, parseOpen, parseWelcome } from '../../src/wire/messages.js';
 import { FrameType } from './frame-type.js';

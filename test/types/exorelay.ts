@@ -1,5 +1,7 @@
 /** What the compiler says of a relay's calls, with a contract and without. Compiled by the type check, never run. */
+
 import { ExoRelay, type HandlerContext, type Outcome } from '../../src/exorelay/index.js';
+import { encode } from '../../src/index.js';
 
 interface User {
   name: string;
@@ -44,6 +46,10 @@ const relay = new ExoRelay<Messages>();
 relay.send('users.list');
 relay.send('users.create', { name: 'Ada' });
 relay.send('users.create', { name: 'Ada' }, (created: User & { id: number }) => created.id);
+relay.send('users.create', encode({ name: 'Ada' }), { auth: 'token' });
+relay.request('users.create', encode({ name: 'Ada' }), { timeoutMs: 5 });
+// @ts-expect-error encoded, and not that payload
+relay.send('users.create', encode({ name: 5 }));
 // @ts-expect-error no such message
 relay.send('users.crate', { name: 'Ada' });
 // @ts-expect-error the payload is not that

@@ -1,6 +1,6 @@
 /** NyotaError and the codes; texts that are fit for a log line. */
 import { describe, expect, it } from 'vitest';
-import { ERROR_CODES, isErrorCode, isRetry, NyotaError, printable } from '../../src/errors.js';
+import { asError, ERROR_CODES, isErrorCode, isRetry, NyotaError, printable, warn } from '../../src/errors.js';
 
 describe('a NyotaError', () => {
   it('is an Error with a name, a code, and what a caller may do next', () => {
@@ -84,5 +84,34 @@ describe('text from the wire', () => {
   it('shows half of a character without breaking what follows', () => {
     expect(() => encodeURIComponent(printable('\ud800'))).not.toThrow();
     expect(() => encodeURIComponent(printable(`${'x'.repeat(119)}😀`))).not.toThrow();
+  });
+});
+
+describe('what was thrown', () => {
+  it('is an error as it is, or the cause of one that has its text', () => {
+    const error = new TypeError('no');
+    expect(asError(error)).toBe(error);
+    expect(asError('text')).toMatchObject({ message: 'text', cause: 'text' });
+    const bare: unknown = Object.create(null);
+    expect(asError(bare)).toMatchObject({ message: 'something that has no text', cause: bare });
+  });
+
+  it('is told as a warning of the process, with its code or the one that is given', async () => {
+    const warned: [string, unknown][] = [];
+    const heard = new Promise<void>((resolve) => {
+      process.on('warning', function listen(warning: Error & { code?: string }) {
+        if (warning.name !== 'TestWarning') return;
+        if (warned.push([warning.message, warning.code]) < 2) return;
+        process.off('warning', listen);
+        resolve();
+      });
+    });
+    warn(new NyotaError('NYOTA_CLOSED', 'over'), 'TestWarning', 'OTHER');
+    warn('a text', 'TestWarning', 'OTHER');
+    await heard;
+    expect(warned).toEqual([
+      ['over', 'NYOTA_CLOSED'],
+      ['a text', 'OTHER'],
+    ]);
   });
 });

@@ -254,4 +254,47 @@ describe('Security role `security`', () => {
     expect(security.rejected.map(({ code }) => code)).toEqual(['EXO_UNKNOWN_REPLY', 'EXO_BAD_MESSAGE']);
     await warned(said, 'EXO_UNKNOWN_REPLY');
   });
+
+  it('a payload that is none is denied without being asked about; where nobody decides it is passed on unread', async () => {
+    const { hub, said } = await kit.hub();
+    const web = kit.stub(hub, 'web');
+    const broken = { payload: Buffer.from([0xc1]) };
+    const errors: Error[] = [];
+    const got: unknown[] = [];
+    const jobs = kit.relay(hub, 'jobs');
+    jobs.on('error', (error) => errors.push(error));
+    jobs.registerHandler('job', (payload) => void got.push(payload));
+    await jobs.up();
+    await eventually(() => web.registered === 1, 'it is registered');
+    await web.settled(web.sendAsIs('job', broken));
+    expect(errors.map(({ message }) => message)).toEqual([
+      expect.stringMatching(/^the message 'job' can't be read: the payload holds the byte 0xc1/),
+    ]);
+    const asked: unknown[] = [];
+    await guard(hub, ({ payload }) => asked.push(payload) > 0);
+    await web.settled(web.sendAsIs('job', broken));
+    await web.settled(web.send('job', { payload: 'good' }));
+    expect(asked).toEqual(['good']);
+    expect(got).toEqual(['good']);
+    expect(unauthorized(said)).toHaveLength(1);
+  });
+
+  it('a question, or an answer, whose payload is none is refused', async () => {
+    const { hub } = await kit.hub();
+    const security = kit.stub(hub, 'security');
+    const roles = kit.stub(hub, 'roles', { handles: ['role of'] });
+    await eventually(() => security.registered + roles.registered === 2, 'both are registered');
+    const broken = { payload: Buffer.from([0xc1]) };
+    await security.settled(security.sendAsIs('security request', broken));
+    expect(security.rejected.map(({ code }) => code)).toEqual(['EXO_BAD_MESSAGE']);
+    const id = security.send('security request', { payload: { name: 'role of' } });
+    await roles.got(1);
+    await roles.settled(roles.sendAsIs('role is', { ...broken, responseTo: id }));
+    expect(roles.rejected.map(({ code, reason }) => [code, reason])).toEqual([
+      ['EXO_BAD_MESSAGE', "Reply 'role is' from 'roles' has a payload that is none"],
+    ]);
+    roles.send('role is', { payload: 'admin', responseTo: id });
+    await security.got(1);
+    expect(security.delivered[0]?.payload).toEqual({ name: 'role is', payload: 'admin', sender: 'roles' });
+  });
 });

@@ -134,6 +134,8 @@ describe('a relay that misbehaves is refused, counted, and the others are unharm
     ['no id', { name: 'job' }],
     ['an id that is a number', { id: 1, name: 'job' }],
     ['no name', { id: 'x' }],
+    ['a payload that is not encoded', { id: 'x', name: 'job', payload: 'hello' }],
+    ['an auth that is not encoded', { id: 'x', name: 'job', auth: { token: 1 } }],
     ['a name that is too long', { id: 'x', name: 'j'.repeat(257) }],
     ['a name with control characters', { id: 'x', name: 'job\n\u001b[31m' }],
   ])('a message that is %s', async (_what, message) => {

@@ -289,3 +289,15 @@ describe('a WELCOME', () => {
     await patient.hears('reconnecting', 'NYOTA_HANDSHAKE_TIMEOUT');
   });
 });
+
+describe('a GOAWAY', () => {
+  it('that is none is a protocol error, and the client comes back', async () => {
+    await started();
+    const { peer } = await raw.welcomed();
+    await patient.hears('connect');
+    peer.write(frame(FrameType.GOAWAY, {}, body('soon', [])));
+    await patient.hears('disconnect', 'NYOTA_PROTOCOL_ERROR');
+    await raw.welcomed();
+    await patient.hears('connect');
+  });
+});

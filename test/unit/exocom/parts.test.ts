@@ -5,7 +5,6 @@ import { HoldQueue } from '../../../src/exocom/hold-queue.js';
 import { IdleTable } from '../../../src/exocom/idle-table.js';
 import { InOrder } from '../../../src/exocom/in-order.js';
 import { Instance, type RelayPort } from '../../../src/exocom/instance.js';
-import { sizeOf } from '../../../src/exocom/message-size.js';
 import { Monitor } from '../../../src/exocom/monitor.js';
 import { RateMeter } from '../../../src/exocom/rate-meter.js';
 import { Roster } from '../../../src/exocom/roster.js';
@@ -317,22 +316,5 @@ describe('the monitor', () => {
     const roles = monitor.roles(0);
     expect(Object.keys(roles)).toHaveLength(1_001);
     expect(roles['(other)']?.refused).toEqual({ EXO_BAD_MESSAGE: 101 });
-  });
-});
-
-describe('the size of a payload', () => {
-  it.each([
-    ['nothing', undefined, 16],
-    ['a number', 5, 16],
-    ['a text', 'abcd', 24],
-    ['bytes', Buffer.alloc(100), 116],
-    ['a list', [1, 'abcd'], 56],
-    ['an object', { ab: 1 }, 52],
-    ['a map', new Map([['ab', 1]]), 52],
-    ['a set', new Set([1]), 32],
-    ['a date', new Date(), 16],
-    ['an error', new Error('abcd'), 40],
-  ])('of %s is about what it takes', (_what, value, size) => {
-    expect(sizeOf(value)).toBe(size);
   });
 });

@@ -1,9 +1,9 @@
 /** The flood meter, what was agreed on in a handshake, and what a session is known by. */
 import { describe, expect, it } from 'vitest';
 import { FloodMeter, MAX_CONTROL_FRAMES_PER_SECOND } from '../../../src/link/attachment.js';
-import { SECRET_BYTES, sessionId, verifierOf, verify } from '../../../src/link/credentials.js';
 import { announced } from '../../../src/link/link.js';
 import { readLimits } from '../../../src/options.js';
+import { SECRET_BYTES, sessionId, verifierOf, verify } from '../../../src/peer/credentials.js';
 import { thrownCode } from '../../support/session-codes.js';
 
 /** How many control frames a meter takes at one moment. */

@@ -1,7 +1,7 @@
 /** nyota's own events: listeners that fail never break anything, and an error nobody hears is a process warning. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { NyotaError } from '../../../src/errors.js';
-import { LifecycleEmitter, listenerFailed, textOf, warn } from '../../../src/peer/listeners.js';
+import { NyotaError, textOf, warn } from '../../../src/errors.js';
+import { LifecycleEmitter, listenerFailed } from '../../../src/peer/listeners.js';
 
 const warnings: Array<[text: unknown, options: unknown]> = [];
 beforeEach(() => {

@@ -1,4 +1,4 @@
-/** docs/exorelay.md, statement by statement, with the real ExoCom. */
+/** Every call of the packages exorelay 0 to 2, statement by statement as docs/exorelay.md has them, with the real ExoCom. */
 import { createServer as createNetServer } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ExoCom } from '../../../src/exocom/index.js';

@@ -1,7 +1,7 @@
 /** What a relay says to a hub and does at its word: a scripted hub on a real connection. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ExoRelay, type ExoRelayOptions } from '../../../src/exorelay/index.js';
-import type { NyotaError } from '../../../src/index.js';
+import { encode, type NyotaError } from '../../../src/index.js';
 import { next, ScriptedHub } from '../../support/scripted-hub.js';
 
 let hub: ScriptedHub;
@@ -98,6 +98,12 @@ describe('until a message is accepted', () => {
       [1, true],
       [2, undefined],
     ]);
+  });
+
+  it('what is encoded already travels as the value', async () => {
+    const relay = await online();
+    relay.send('hello', encode({ list: [1] }), { auth: encode('secret') });
+    expect(await hub.message('hello')).toMatchObject({ payload: { list: [1] }, auth: 'secret' });
   });
 
   it('what the user changes after send does not travel', async () => {
@@ -236,6 +242,53 @@ describe('what is delivered', () => {
     await online();
     hub.deliver({ name: 'work', id: '' });
     await expect.poll(() => errors.map(({ message }) => message)).toEqual(['missing message id']);
+  });
+
+  it('and can not be read is an error event, counts as handled, and the others go on', async () => {
+    const relay = await online();
+    const seen: unknown[] = [];
+    relay.registerHandler('work', (payload) => void seen.push(payload));
+    const broken = { name: 'work', activityId: 'a1', sender: 'web', payload: Buffer.from([0x92, 1]) };
+    hub.deliverAsIs({ ...broken, id: 'm1' });
+    hub.deliverAsIs({ ...broken, id: 'm2', payload: Buffer.from([1]), auth: Buffer.alloc(0) });
+    hub.deliver({ name: 'work', id: 'm3', payload: 'good' });
+    await hub.until(() => hub.handled.length === 3);
+    expect(errors.map(({ code }) => code)).toEqual(['NYOTA_PAYLOAD_REFUSED', 'NYOTA_PAYLOAD_REFUSED']);
+    expect(errors[0]?.message).toMatch(/^the message 'work' can't be read: the payload holds/);
+    expect(hub.handled.map(({ id, error }) => [id, error])).toEqual([
+      ['m1', errors[0]?.message],
+      ['m2', errors[1]?.message],
+      ['m3', undefined],
+    ]);
+    expect(seen).toEqual(['good']);
+    hub.deliverAsIs({ ...broken, id: 'm1', redelivered: true });
+    await hub.until(() => hub.handled.length === 4);
+    expect(errors).toHaveLength(2);
+  });
+
+  it('and is no envelope is an error event', async () => {
+    await online();
+    hub.deliverAsIs({ name: 'work', id: 'm1', activityId: 'a1', sender: 'web', payload: 'plain' as never });
+    await expect.poll(() => errors.map(({ message }) => message)).toEqual(['a payload travels encoded']);
+  });
+
+  it('a reply that can not be read fails the request that waits for it', async () => {
+    const relay = await online();
+    const request = relay.request('hello');
+    const stream = relay.stream('numbers').next();
+    for (const name of ['hello', 'numbers']) {
+      const { id } = await hub.message(name);
+      hub.deliverAsIs({
+        ...{ name: 'answer', id: `to ${name}`, activityId: 'a1', sender: 'web' },
+        ...{ responseTo: id, payload: Buffer.from([0xc1]) },
+      });
+    }
+    for (const waiting of [request, stream]) {
+      await expect(waiting).rejects.toMatchObject({ code: 'NYOTA_PAYLOAD_REFUSED' });
+    }
+    await hub.until(() => hub.handled.length === 2);
+    expect(errors).toHaveLength(2);
+    expect(relay.stats().waitingForReplies).toBe(0);
   });
 
   it('runs at most maxRunningHandlers at a time, the rest in order', async () => {

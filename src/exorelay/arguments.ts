@@ -1,8 +1,27 @@
 /**
- * What may be handed to a relay's calls, with the texts that users of the old packages know. Pure.
+ * What is handed to a relay's calls: which argument is which, and what is wrong with it, in the texts that users of the old
+ * packages know. Pure.
  */
 import { NyotaError } from '../index.js';
+import type { SendOptions } from './contract.js';
 import { isName, MAX_HANDLES } from './message.js';
+
+export type AnyReplyHandler = (payload: unknown, context: object) => unknown;
+
+/** The arguments of `send`, and what is wrong with them. */
+interface SendArguments {
+  readonly payload: unknown;
+  readonly options: SendOptions | undefined;
+  readonly handler: AnyReplyHandler | undefined;
+  readonly fault: NyotaError | undefined;
+}
+
+/** The options that each call takes. */
+const OPTIONS = {
+  send: ['auth', 'activityId'],
+  request: ['auth', 'activityId', 'timeoutMs', 'signal'],
+  stream: ['auth', 'activityId', 'timeoutMs', 'signal', 'until'],
+} as const satisfies Record<string, readonly string[]>;
 
 /** What is wrong with a message handler; undefined: nothing. */
 export function handlerFault(
@@ -37,18 +56,33 @@ export function sendFault(name: unknown, payload: unknown, call: string): NyotaE
   return undefined;
 }
 
-/** What is wrong with a reply handler that was given. */
-export function replyHandlerFault(handler: unknown): NyotaError | undefined {
-  if (typeof handler === 'function') return undefined;
+/** `send(name [, payload] [, options] [, replyHandler])`. */
+export function readSendArguments(name: unknown, args: readonly unknown[]): SendArguments {
+  const onlyHandler = args.length === 1 && typeof args[0] === 'function';
+  const payload = onlyHandler ? undefined : args[0];
+  const rest = onlyHandler ? args : args.slice(1);
+  const hasOptions = typeof rest[0] === 'object' || (rest.length > 1 && rest[0] === undefined);
+  const options = hasOptions ? (rest[0] ?? undefined) : undefined;
+  const given = hasOptions ? rest.slice(1) : rest;
+  const handler = given[0];
+  const fault =
+    sendFault(name, payload, 'send') ?? replyHandlerFault(handler) ?? optionsFault(options, 'send');
+  return {
+    payload,
+    options: fault === undefined ? (options as SendOptions | undefined) : undefined,
+    handler: handler as AnyReplyHandler | undefined,
+    fault,
+  };
+}
+
+function replyHandlerFault(handler: unknown): NyotaError | undefined {
+  if (handler === undefined || typeof handler === 'function') return undefined;
   return invalid('The reply handler given to ExoRelay#send must be a function');
 }
 
 /** What is wrong with the options of a call. */
-export function optionsFault(
-  options: unknown,
-  known: readonly string[],
-  call: string,
-): NyotaError | undefined {
+export function optionsFault(options: unknown, call: keyof typeof OPTIONS): NyotaError | undefined {
+  const known: readonly string[] = OPTIONS[call];
   if (options === undefined || options === null) return undefined;
   if (typeof options !== 'object' || Array.isArray(options)) {
     return invalid(`The options given to ExoRelay#${call} must be an object`);

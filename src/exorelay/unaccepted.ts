@@ -1,40 +1,41 @@
 /**
- * What this relay has sent and ExoCom has not accepted, in the order sent. Pure: knows no session.
+ * The messages of this relay that ExoCom has not accepted, in the order sent. Each is kept, encoded, until ExoCom says that it
+ * has delivered or refused it. Pure: knows no session.
  *
  *   add --> waiting --take--> handed --accepted--> forgotten
  *              ^                |
  *              `--- restart ----´   (a new session, or another hub process: all again, flagged `redelivered`)
  */
 import { NyotaError } from '../index.js';
-import type { Envelope } from './message.js';
+import { type Envelope, sizeOf } from './message.js';
 
-export interface Outgoing {
+interface Outgoing {
   envelope: Envelope;
   readonly bytes: number;
   /** Takes it back out of the nyota session while it is unsent there. Undefined while it waits here. */
   handed: AbortController | undefined;
 }
 
-export interface OutboxLimits {
+interface UnacceptedLimits {
   readonly maxOutboxMessages: number;
   readonly maxOutboxBytes: number;
 }
 
-/** Messages that ExoCom is handed before it has accepted them. It refuses more than 10 000. */
+/** Messages that ExoCom is handed before it has accepted them: fewer than the 10 000 of one sender that it decides over by default. */
 const MAX_HANDED = 8_192;
 /** Above these, `drained` waits. */
 const HIGH_WATER_MESSAGES = 1_024;
 const HIGH_WATER_BYTES = 1024 * 1024;
 
-export class Outbox {
-  readonly #limits: OutboxLimits;
+export class Unaccepted {
+  readonly #limits: UnacceptedLimits;
   /** Oldest first, by a Map's order of insertion. */
   readonly #all = new Map<string, Outgoing>();
   #waiting = new Map<string, Outgoing>();
   #bytes = 0;
   #drained: (() => void)[] = [];
 
-  constructor(limits: OutboxLimits) {
+  constructor(limits: UnacceptedLimits) {
     this.#limits = limits;
   }
 
@@ -55,7 +56,8 @@ export class Outbox {
   }
 
   /** @throws NyotaError `NYOTA_OUTBOX_FULL`; nothing is kept then */
-  add(envelope: Envelope, bytes: number): void {
+  add(envelope: Envelope): void {
+    const bytes = sizeOf(envelope);
     const { maxOutboxMessages, maxOutboxBytes } = this.#limits;
     if (this.#all.size >= maxOutboxMessages || this.#bytes + bytes > maxOutboxBytes) {
       throw new NyotaError(
