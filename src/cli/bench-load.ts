@@ -59,7 +59,7 @@ export class BenchLoad {
     return { ...this.#counts, done: Math.min(acked, this.#counts.sent) };
   }
 
-  /** Sends for so long, and waits for what is under way. Throws where the messages can't be sent at all. */
+  /** Sends for so long, and waits for what is under way. Throws if the messages can't be sent at all. */
   async run(durationMs: number, signal: AbortSignal): Promise<void> {
     const stop = (): void => {
       this.#stopped = true;
@@ -206,7 +206,7 @@ export class Pace {
     return this.#startedAt + this.#sent * this.#intervalMs;
   }
 
-  /** Takes the next message; its due time, or undefined where none is due yet. */
+  /** Takes the next message; its due time, or undefined if none is due yet. */
   take(now: number): number | undefined {
     const due = this.nextDue;
     if (due > now) return undefined;
@@ -239,7 +239,7 @@ export class LatencyHistogram {
     this.#us.record(Math.min(HIGHEST_US, Math.max(1, Math.round(ms * US_PER_MS))));
   }
 
-  /** Undefined where nothing was recorded. */
+  /** Undefined if nothing was recorded. */
   summary(): Latency | undefined {
     const { count, min, mean, max } = this.#us;
     if (count === 0) return undefined;

@@ -18,7 +18,7 @@ export interface DirectionResult extends Tally {
     /** Times that a handler ran, and how many of them were for a request that a killed process had begun to handle. */
     readonly handled: number;
     readonly redelivered: number;
-    /** Undefined where none was answered. */
+    /** Undefined if none was answered. */
     readonly p50Ms: number | undefined;
     readonly p99Ms: number | undefined;
   };

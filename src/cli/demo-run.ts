@@ -88,7 +88,7 @@ class DemoRun {
   readonly #workers: WorkerProcess[] = [];
   readonly #proxies: FaultProxy[] = [];
   readonly #links: Link[] = [];
-  /** Of the sessions and the server's log; undefined where all is in memory. */
+  /** Of the sessions and the server's log; undefined if all is in memory. */
   readonly #folder: string | undefined;
   readonly #killShares: readonly number[];
   #kills = 0;

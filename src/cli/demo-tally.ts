@@ -57,7 +57,7 @@ export function flaws({ lost, duplicates, outOfOrder, unknown }: Tally): string[
   return counts.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`);
 }
 
-/** The value below which this share of them lies, by nearest rank; undefined where there are none. */
+/** The value below which this share of them lies, by nearest rank; undefined if there are none. */
 export function percentile(values: readonly number[], share: number): number | undefined {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)];

@@ -279,7 +279,7 @@ export class Connector {
     const own = this.#socket;
     this.#socket = undefined;
     const createConnection = own === undefined ? this.#options.createConnection : (): SocketLike => own;
-    // Undefined where only the user's own function knows where to.
+    // Undefined if only the user's own function knows where to.
     const address = own === undefined ? servers[this.#server % Math.max(1, servers.length)] : undefined;
     try {
       const socket = await dial(address, {

@@ -65,7 +65,7 @@ export class ClientIdentity {
     return this.#established;
   }
 
-  /** False where the session lives in this process alone. */
+  /** False if the session lives in this process alone. */
   get isKept(): boolean {
     return this.#kept !== undefined;
   }

@@ -66,7 +66,7 @@ export class Events implements Feature {
     return this.#append(body, undefined);
   }
 
-  /** Sends an event at most once. False where it was dropped. */
+  /** Sends an event at most once. False if it was dropped. */
   sendVolatile(event: string, args: readonly unknown[]): boolean {
     this.#link.assertLive();
     const body = this.#link.encodeView([event, args], 1, 'args');

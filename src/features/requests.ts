@@ -98,7 +98,7 @@ type Done = (ok: boolean, value: unknown) => void;
 
 /** Nothing here may throw into the session. */
 export interface RequestsHost extends LinkHost {
-  /** Runs the handler of a request, which calls `done` once, now or later. False where there is no handler. */
+  /** Runs the handler of a request, which calls `done` once, now or later. False if there is no handler. */
   handle(event: string, args: unknown[], request: RunningRequest, done: Done): boolean;
 }
 

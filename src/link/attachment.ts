@@ -51,7 +51,7 @@ export class Attachment {
     return this.#heartbeat.nextDeadline;
   }
 
-  /** True where a control frame waits to be written. */
+  /** True if a control frame waits to be written. */
   get hasControl(): boolean {
     return this.#control.length > 0;
   }
@@ -208,7 +208,7 @@ export class Heartbeat {
     return this.#pingId;
   }
 
-  /** True where the pong answers the last ping. */
+  /** True if the pong answers the last ping. */
   pong(id: number, now: number): boolean {
     if (id !== this.#pingId || this.#pingSentAt === 0) return false;
     const sample = Math.max(0, now - this.#pingSentAt);

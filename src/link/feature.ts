@@ -52,7 +52,7 @@ export interface Feature {
    */
   decode(frame: FrameView, limits: PayloadLimits): unknown;
   /**
-   * Does what an accepted frame asks for, in order. True where it is done. Otherwise the feature has called `link.begin(seq)`
+   * Does what an accepted frame asks for, in order. True if it is done. Otherwise the feature has called `link.begin(seq)`
    * and calls `link.settled` once it is: until then no acknowledgement claims the frame.
    *
    * @param seq 0: held back from a session that is over; nothing is acknowledged

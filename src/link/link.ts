@@ -257,7 +257,7 @@ export class Link {
     return this.#generation;
   }
 
-  /** The connection is gone. False where a newer one has taken its place, or the session has ended. */
+  /** The connection is gone. False if a newer one has taken its place, or the session has ended. */
   detach(generation: number): boolean {
     if (!this.#isCurrent(generation)) return false;
     this.#roundTripMs = this.roundTripMs;
@@ -785,7 +785,7 @@ export class Link {
    * The session is over at the other side and a new one begins here (clients only). What was never handled goes into the new
    * one (docs/design.md, rule 6).
    *
-   * @param handled up to where the other side is known to have handled; undefined where it can't be known
+   * @param handled up to where the other side is known to have handled; undefined if it can't be known
    * @returns `uncertain`: messages that were sent, and of which nobody can tell whether they were handled
    */
   restart(handled: number | undefined, error: NyotaError, keepShared: boolean): { uncertain: number } {

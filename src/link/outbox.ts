@@ -242,7 +242,7 @@ export class Outbox {
 
   /**
    * Takes the content out of a frame that no connection has seen; its number goes out as an empty SKIP, so
-   * that the other side finds no gap. False where it has been sent already.
+   * that the other side finds no gap. False if it has been sent already.
    */
   withdraw(seq: number): boolean {
     if (seq <= this.#sentSeq || seq > this.lastSeq) return false;
@@ -294,7 +294,7 @@ export class Outbox {
     return this.#unsentBytes > 0 && this.#cursorSeq <= this.#releasedSeq;
   }
 
-  /** True where `takeUncommitted` has something. */
+  /** True if `takeUncommitted` has something. */
   get hasUncommitted(): boolean {
     return this.#uncommitted.has(this.lastSeq);
   }
@@ -518,7 +518,7 @@ class Uncommitted {
   /** Frames before that place that were withdrawn since. */
   #rewritten: number[] = [];
 
-  /** True where `take` has something of the frames up to `lastSeq`. */
+  /** True if `take` has something of the frames up to `lastSeq`. */
   has(lastSeq: number): boolean {
     return this.#seq <= lastSeq || this.#rewritten.length > 0;
   }

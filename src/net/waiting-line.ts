@@ -15,7 +15,7 @@ import { NyotaError } from '../errors.js';
 
 /** A connection that was accepted. Nothing is read of it before its turn. */
 export interface Arrival {
-  /** False where its bytes can't be left unread: it begins at once or not at all. */
+  /** False if its bytes can't be left unread: it begins at once or not at all. */
   readonly mayWait: boolean;
   begin(): void;
   refuse(error: NyotaError): void;
@@ -86,7 +86,7 @@ export class WaitingLine {
   /**
    * A place may be free.
    *
-   * @param finished true where a handshake was completed: the line moves
+   * @param finished true if a handshake was completed: the line moves
    */
   placeFreed(finished: boolean): void {
     if (this.#waiting.size === 0) return;

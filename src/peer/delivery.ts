@@ -12,7 +12,7 @@ import type { StoreValues } from './store-values.js';
 export interface Delivery {
   /** The same through every redelivery: to tell by it what has been done already. */
   readonly id: string;
-  /** True where the message may have been handled before, by a process that died. */
+  /** True if the message may have been handled before, by a process that died. */
   readonly redelivered: boolean;
   /**
    * Sets an entry of the shared store (undefined: deletes it) in the same step in which the message counts as handled: with

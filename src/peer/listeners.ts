@@ -146,7 +146,7 @@ export class RemoteEmitter extends Listeners {
     this.#any = listener === undefined ? [] : this.#any.filter((other) => other !== listener);
   }
 
-  /** True where somebody would hear the event. */
+  /** True if somebody would hear the event. */
   hears(event: string): boolean {
     return this.#any.length > 0 || this.count(event) > 0;
   }

@@ -10,7 +10,7 @@ import { encodeValue, type StoreFeature } from '../features/store/store.js';
 import { type Change, checkKey, type DeleteOp, type SetOp } from '../features/store/writes.js';
 import { type LifecycleEmitter, listenerFailed } from './listeners.js';
 
-/** Hears what becomes of a key; `value` is undefined where it was deleted. */
+/** Hears what becomes of a key; `value` is undefined if it was deleted. */
 export type Watcher = (key: string, value: unknown, revision: number) => void;
 
 interface Watch {

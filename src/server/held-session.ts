@@ -40,7 +40,7 @@ export interface ServerParts {
   readonly lifecycle: LifecycleEmitter;
   /**
    * This process does not hold the session any more.
-   * @param reason why it is over; undefined where it lives on in the store
+   * @param reason why it is over; undefined if it lives on in the store
    */
   readonly gone: (session: HeldSession, reason: NyotaError | undefined) => void;
 }

@@ -129,7 +129,7 @@ export class Server<C = AnyContract> implements AsyncDisposable {
   }
 
   /**
-   * Emits an event at every session's client, encoded once. False where one of them is above its high-water mark, or
+   * Emits an event at every session's client, encoded once. False if one of them is above its high-water mark, or
    * could not take it: that session's `error` says why.
    * @throws NyotaError what `session.send` throws for the event itself
    */

@@ -77,7 +77,7 @@ export class Sessions<C> {
     return connected;
   }
 
-  /** Adds an encoded event to each. False where one of them is above its high-water mark, or could not take it. */
+  /** Adds an encoded event to each. False if one of them is above its high-water mark, or could not take it. */
   sendShared(body: Buffer): boolean {
     let room = true;
     for (const session of this.held.values()) room = heldIn(session).sendShared(body) && room;

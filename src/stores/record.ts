@@ -155,7 +155,7 @@ export class FailedOwners {
     return this.#fences.get(id) === fence;
   }
 
-  /** @param fenceOf the fence that a session has by now; undefined where it is over */
+  /** @param fenceOf the fence that a session has by now; undefined if it is over */
   forgetOld(fenceOf: (id: string) => number | undefined): void {
     for (const [id, fence] of this.#fences) if (fenceOf(id) !== fence) this.#fences.delete(id);
   }

@@ -51,7 +51,7 @@ export interface Tombstone {
   /** The number of the last message that was meant for the client. */
   readonly sent: number;
   /**
-   * True where a living process ended the session, and `received` is all that was ever dispatched. Otherwise a process that died
+   * True if a living process ended the session, and `received` is all that was ever dispatched. Otherwise a process that died
    * may have dispatched more: of what lies beyond `received` nobody can tell.
    */
   readonly exact?: boolean;
@@ -71,7 +71,7 @@ export interface SessionStore {
   create(record: SessionRecord, now: number, attempt?: number): Awaitable<number>;
   load(id: string): Awaitable<StoredSession | undefined>;
   /**
-   * Makes the caller the owner: raises the fence where it is still `fence`. Returns the new one; undefined where it is
+   * Makes the caller the owner: raises the fence if it is still `fence`. Returns the new one; undefined if it is
    * another by now. The new fence is at least `now`: a store that was restored from an old copy can't repeat a fence that was
    * given since.
    * @param attempt kept in place of the one before. Default: that one
@@ -79,7 +79,7 @@ export interface SessionStore {
   attach(id: string, fence: number, now: number, attempt?: number): Awaitable<number | undefined>;
   /**
    * Takes over a client's own session, whoever owns it, and returns it as it is then: in one step, and at once, without a
-   * promise, since the session must be there before the first call on the client. Undefined where there is none. Only a store
+   * promise, since the session must be there before the first call on the client. Undefined if there is none. Only a store
    * that serves clients needs it.
    */
   takeOver?(id: string, now: number): StoredSession | undefined;
@@ -95,7 +95,7 @@ export interface SessionStore {
    * session is over already.
    */
   end(id: string, fence: number, tombstone: Tombstone, now: number): Awaitable<void>;
-  /** What is known of a session that is over; undefined where nothing is. */
+  /** What is known of a session that is over; undefined if nothing is. */
   tombstone(id: string, now: number): Awaitable<Tombstone | undefined>;
   /**
    * Ends the sessions whose client has been away for longer than their window. A client whose server process died counts as

@@ -46,7 +46,7 @@ export class ClientStore implements StoreFeature {
   readonly #host: StoreHost;
   readonly #replica = new Replica(DEFAULT_STORE_LIMITS, (key) => this.#dirty?.add(key));
   #waiters = new Set<(error?: NyotaError) => void>();
-  /** Keys whose confirmed entry changed since the last durable step; undefined where there is no durable store. */
+  /** Keys whose confirmed entry changed since the last durable step; undefined if there is no durable store. */
   #dirty: Set<string> | undefined;
   /** This side's writes up to this frame are decided. */
   #resolvedSeq = 0;

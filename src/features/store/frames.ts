@@ -86,7 +86,7 @@ export function parseKvOp(value: unknown): KvOpMessage {
 export interface KvDeltaMessage {
   key: string;
   revision: number;
-  /** The value's payload, not scanned yet; undefined where the entry was deleted. */
+  /** The value's payload, not scanned yet; undefined if the entry was deleted. */
   bytes: Buffer | undefined;
 }
 
@@ -107,9 +107,9 @@ export function parseKvDelta(value: unknown): KvDeltaMessage {
 export interface KvResultMessage {
   upToSeq: number;
   revision: number;
-  /** Why the write of `upToSeq` was refused; undefined where it was not. One that we don't know: `NYOTA_INTERNAL`. */
+  /** Why the write of `upToSeq` was refused; undefined if it was not. One that we don't know: `NYOTA_INTERNAL`. */
   refusedCode: ErrorCode | undefined;
-  /** The entry as it is, after a refusal; undefined where there is none. */
+  /** The entry as it is, after a refusal; undefined if there is none. */
   currentRevision: number | undefined;
   currentBytes: Buffer | undefined;
 }
@@ -188,7 +188,7 @@ let at = 0;
 let valueAt = 0;
 let valueEnd = 0;
 
-/** A KV_OP with a value. Undefined where it is for the general way. @throws NyotaError `NYOTA_PAYLOAD_REFUSED` for a value that is none */
+/** A KV_OP with a value. Undefined if it is for the general way. @throws NyotaError `NYOTA_PAYLOAD_REFUSED` for a value that is none */
 export function readPlainOp(
   source: Buffer,
   start: number,

@@ -114,7 +114,7 @@ export class Replica {
     return confirmedRevision(this.#keys.get(key));
   }
 
-  /** The frame of the oldest write that the server hasn't answered yet; undefined where none is. */
+  /** The frame of the oldest write that the server hasn't answered yet; undefined if none is. */
   get firstPendingSeq(): number | undefined {
     return this.#pending.head?.seq;
   }
@@ -410,7 +410,7 @@ function bytesOf(op: WriteOp): Buffer | undefined {
  */
 export interface KeyRecord {
   readonly key: string;
-  /** The confirmed value; undefined where the server has none. */
+  /** The confirmed value; undefined if the server has none. */
   bytes: Buffer | undefined;
   /**
    * The last confirmed revision, also of a deletion while writes are pending: the tombstone that keeps the late answer to

@@ -36,7 +36,7 @@ export class ServerStore implements StoreFeature {
   #lastDeltaSeq = 0;
   #ackedSeq = 0;
   #waiters: Array<{ seq: number; done: (error?: NyotaError) => void }> = [];
-  /** Entries that changed since the last durable step; undefined where there is no durable store. */
+  /** Entries that changed since the last durable step; undefined if there is no durable store. */
   #dirty: Map<string, StoredEntry> | undefined;
 
   constructor(link: Link, host: StoreHost) {

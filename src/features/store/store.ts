@@ -35,9 +35,9 @@ export interface StoreFeature extends Feature {
    * such method.
    */
   tellOwn?(told: boolean): void;
-  /** Sets the key, which has been checked: shows at once. Throws where it can't be taken. */
+  /** Sets the key, which has been checked: shows at once. Throws if it can't be taken. */
   set(key: string, value: unknown, ttlMs: number | undefined): void;
-  /** A set or delete of bytes that are the store's own from here on. Throws where it can't be taken. */
+  /** A set or delete of bytes that are the store's own from here on. Throws if it can't be taken. */
   write(op: SetOp | DeleteOp): void;
   /** The revision that `compareAndSet` may expect of a key; 0 where it is not there. */
   revisionOf(key: string): number;

@@ -62,7 +62,7 @@ export async function causeOf(error: unknown): Promise<unknown> {
   return await Promise.race([known, turn]);
 }
 
-/** What can still be written to the file system of a folder, in bytes; undefined where it does not say. */
+/** What can still be written to the file system of a folder, in bytes; undefined if it does not say. */
 function freeBytes(path: string): number | undefined {
   for (let folder = path; ; folder = dirname(folder)) {
     try {
