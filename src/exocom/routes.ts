@@ -57,7 +57,7 @@ interface Compiled {
   readonly toOwn: ReadonlyMap<string, string>;
 }
 
-/** The configured routes. They have been checked (routes-check.ts). */
+/** The configured routes. They have been checked. */
 export class RouteTable implements Routing {
   readonly strict = true;
   readonly #routes: Routes;
