@@ -12,7 +12,7 @@ const FINISHED_MS = 10 * 60_000;
 const MAX_FINISHED = 100_000;
 
 interface Running {
-  /** Deliveries that are not settled, and one more until all of them have been placed. */
+  /** Dispatches that are not settled, and one more until all of them have been placed. */
   open: number;
   readonly rejections: Rejection[];
 }
@@ -90,7 +90,7 @@ export class Unfinished {
     this.#running.set(key, { open: 1, rejections: [] });
   }
 
-  /** One more delivery of it is on its way. `settle` follows for each. */
+  /** One more dispatch of it is on its way. `settle` follows for each. */
   expect({ key }: Incoming): void {
     const running = this.#running.get(key);
     if (running !== undefined) running.open++;
@@ -104,7 +104,7 @@ export class Unfinished {
     this.#portOf(role, instance)?.rejected(rejection);
   }
 
-  /** One delivery, or the placing of them, is done. After the last the sender can forget the message. */
+  /** One dispatch, or the placing of them, is done. After the last the sender can forget the message. */
   settle({ key, role, instance, envelope }: Incoming, now: number): void {
     const running = this.#running.get(key);
     if (running === undefined) return;

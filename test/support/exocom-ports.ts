@@ -1,5 +1,5 @@
-/** The hub's way to a relay without a session: a port that remembers, and deliveries for it. */
-import type { Delivery, RelayPort } from '../../src/exocom/instances.js';
+/** The hub's way to a relay without a session: a port that remembers, and dispatches for it. */
+import type { Dispatch, RelayPort } from '../../src/exocom/instances.js';
 import type { DeliveredEnvelope, MessageRef, Rejection } from '../../src/exorelay/message.js';
 
 export class FakePort implements RelayPort {
@@ -37,7 +37,7 @@ export class FakePort implements RelayPort {
 
 export const LIMITS = { maxInFlight: 2, maxInFlightBytes: 100, maxWaiting: 3, maxWaitingBytes: 1_000 };
 
-export function delivery(id: string, more: Partial<Delivery> = {}): Delivery & { outcomes: unknown[] } {
+export function dispatch(id: string, more: Partial<Dispatch> = {}): Dispatch & { outcomes: unknown[] } {
   const outcomes: unknown[] = [];
   return {
     key: id,

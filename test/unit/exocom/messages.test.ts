@@ -17,7 +17,7 @@ function unfinished() {
 }
 
 describe('a message on its way', () => {
-  it('is accepted once all of its deliveries, and the placing of them, are done', () => {
+  it('is accepted once all of its dispatches, and the placing of them, are done', () => {
     const { port, messages } = unfinished();
     const message = incoming('a');
     messages.begin(message);
