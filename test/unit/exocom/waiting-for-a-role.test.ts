@@ -76,6 +76,16 @@ describe('a reply', () => {
     expect(come('1').got()).toEqual(['r']);
   });
 
+  it('waits no longer because other instances come', () => {
+    const { time, dispatcher: made, come } = dispatcher();
+    const reply = dispatch('r', { only: '1' });
+    made.place(reply);
+    time.now = 900;
+    come('2');
+    made.expire(1_000);
+    expect(reply.outcomes).toEqual([{ failed: 'EXO_RECEIVER_GONE' }]);
+  });
+
   it('is refused at once if who asked has said that it ends, and waits if it may come back', () => {
     const { dispatcher: made, come } = dispatcher();
     made.departed(come('1').instance, true);
