@@ -11,7 +11,7 @@ export interface LoadOptions {
   readonly event: string;
   readonly requests: boolean;
   readonly size: number;
-  /** Of all lanes together; undefined: no limit. */
+  /** Messages a second of all lanes together; undefined: no limit. */
   readonly rate: number | undefined;
 }
 
@@ -29,9 +29,9 @@ const IN_FLIGHT = 64;
 const BATCH = 64;
 /** Every so many events of a lane the acknowledgement is timed, where no rate is given: each one would cost throughput. */
 const TIMED_EVERY = 256;
-/** So long the last messages may take, once the time is over. */
+/** How long to wait for the last messages once the time is over. */
 const SETTLE_MS = 10_000;
-/** At a fixed rate the lanes are looked after this often. */
+/** At a fixed rate, how often the lanes are served. */
 const TICK_MS = 1;
 
 export class BenchLoad {
@@ -59,7 +59,7 @@ export class BenchLoad {
     return { ...this.#counts, done: Math.min(acked, this.#counts.sent) };
   }
 
-  /** Sends for so long, and waits for what is under way. Throws where the messages can't be sent at all. */
+  /** Sends for so long, and waits for what is under way. Throws if the messages can't be sent at all. */
   async run(durationMs: number, signal: AbortSignal): Promise<void> {
     const stop = (): void => {
       this.#stopped = true;
@@ -92,7 +92,7 @@ export class BenchLoad {
       if (room) await new Promise((resolve) => setImmediate(resolve));
       else await this.#drained(client);
     }
-    // Acknowledged after all before it: then they are counted.
+    // Its acknowledgement comes after all earlier ones, so those are counted by then.
     await this.#timedEvent(client, performance.now());
   }
 
@@ -116,7 +116,7 @@ export class BenchLoad {
     await Promise.all(Array.from({ length: IN_FLIGHT }, ask));
   }
 
-  /** One message after the other over all lanes, at its time. */
+  /** Sends each message when it is due, on one lane after the other. */
   async #paced(rate: number, startedAt: number): Promise<void> {
     const pace = new Pace(rate, startedAt);
     for (let lane = 0; !this.#stopped; ) {
@@ -167,7 +167,7 @@ export class BenchLoad {
       this.latency.record(performance.now() - since);
     } catch (error) {
       this.#fail(client, error);
-      // A server that refuses at once is not asked again at once.
+      // Waits before it asks again: the server refuses at once.
       await new Promise((resolve) => setTimeout(resolve, TICK_MS));
     }
   }
@@ -206,7 +206,7 @@ export class Pace {
     return this.#startedAt + this.#sent * this.#intervalMs;
   }
 
-  /** Takes the next message; its due time, or undefined where none is due yet. */
+  /** Takes the next message; its due time, or undefined if none is due yet. */
   take(now: number): number | undefined {
     const due = this.nextDue;
     if (due > now) return undefined;
@@ -239,7 +239,7 @@ export class LatencyHistogram {
     this.#us.record(Math.min(HIGHEST_US, Math.max(1, Math.round(ms * US_PER_MS))));
   }
 
-  /** Undefined where nothing was recorded. */
+  /** Undefined if nothing was recorded. */
   summary(): Latency | undefined {
     const { count, min, mean, max } = this.#us;
     if (count === 0) return undefined;

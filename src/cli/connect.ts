@@ -68,7 +68,7 @@ class TypedSession implements Desk {
     client.on('gap', ({ uncertain, lost, reason }) => {
       this.#note(`gap: ${uncertain} uncertain, ${lost} lost: ${describeError(reason)}`);
     });
-    // From the first connection on: that there is none is told by the exit.
+    // Printed from the first connection on; a client that never connects is reported at the exit.
     client.once('connect', () => logPeer(client, (line) => this.#note(line)));
     client.onAny((event, ...args) => {
       if (this.shownEvents?.has(event) === false) return undefined;
@@ -94,7 +94,7 @@ class TypedSession implements Desk {
       () => process.exit(130),
     );
     if (this.#interactive) input.prompt();
-    // An event, not an iterator: that would go on with lines that came before `quit` closed it.
+    // By events: an iterator would still hand out lines that were read before `quit` closed the input.
     await new Promise<void>((resolve) => {
       input.on('line', (line) => this.#line(line));
       input.once('close', resolve);
@@ -115,12 +115,12 @@ class TypedSession implements Desk {
     const input = this.#input;
     this.#input = undefined;
     input?.close();
-    // A pipe that its writer keeps open would hold the process.
+    // Otherwise a pipe that its writer keeps open would hold the process.
     process.stdin.destroy();
   }
 
   #line(line: string): void {
-    if (this.#input === undefined) return; // it came along with `quit`
+    if (this.#input === undefined) return; // read together with `quit`, and ignored
     try {
       const { name, words } = parseLine(line);
       if (name !== '') this.#follow(runCommand(this, name, words));
@@ -147,7 +147,7 @@ class TypedSession implements Desk {
     else process.stderr.write(`${line}\n`);
   }
 
-  /** What nobody typed or sent. */
+  /** A line about the connection, dimmed: it is neither typed nor sent by anybody. */
   #note(line: string): undefined | Promise<void> {
     return this.#write(paint(process.stdout, 'dim', line));
   }

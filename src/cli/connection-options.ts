@@ -53,11 +53,14 @@ export function readInput(option: string, file: string): Buffer {
   }
 }
 
-/** Rejects once the client has stopped and will not come back by itself. Unheard, it is no unhandled rejection. */
+/**
+ * Rejects once the client has stopped and will not come back by itself. Nobody has to listen: it never counts as an unhandled
+ * rejection.
+ */
 export function stopped(client: Client): Promise<never> {
   const promise = new Promise<never>((_resolve, reject) => {
     const check = (reason: Error | undefined): void => {
-      // Whether it comes back is decided after these events.
+      // The client decides after these events whether it comes back.
       setImmediate(() => {
         if (client.state !== 'idle' && client.state !== 'closed') return;
         reject(reason ?? new Failure('the connection is over'));
@@ -69,7 +72,7 @@ export function stopped(client: Client): Promise<never> {
   return promise;
 }
 
-/** What is closed after a failure may not answer any more. */
+/** After a failure there may be nobody who answers the close. */
 const CLOSE_WITHIN_MS = 1_000;
 
 /** Does one thing with a client, and closes it. */
@@ -85,7 +88,7 @@ export async function withClient<T>(
     await client.close();
     return result;
   } catch (error) {
-    // Once the call was accepted it was no wrong call, whatever code the other side answers with.
+    // Once the call was accepted, an error is the other side's answer, whatever its code, and not a wrong call.
     const accepted = client.stats().sent > 0;
     if (client.connected) await client.close();
     else client.destroy();

@@ -16,7 +16,7 @@ export interface FaultPlan {
   readonly signal: AbortSignal;
 }
 
-/** A cut that waits for bytes comes by force after so long: traffic may wait for the cut. */
+/** A cut that waits for bytes is forced after so long, since the traffic may be waiting for the cut. */
 const LONGEST_WAIT_MS = 250;
 const DIRECTIONS: readonly Direction[] = ['up', 'down', 'both'];
 
@@ -80,7 +80,7 @@ const FAULTS: readonly Fault[] = [
   cutTheHandshake,
 ];
 
-/** Now, or the next connection as soon as it is there. */
+/** Cuts now, or the next connection as soon as it is there. */
 async function forceCut(proxy: FaultProxy, signal: AbortSignal): Promise<void> {
   if (proxy.cut() > 0) return;
   const cut = once(proxy, 'cut', { signal });

@@ -26,7 +26,7 @@ export class Ledger {
   /** @param path where a process before this one may have kept it; without one it is in memory alone */
   constructor(path?: string) {
     if (path !== undefined) {
-      // Where the process died in the middle of a line, that line was not written.
+      // A line in the middle of which the process died does not count.
       const lines = existsSync(path) ? readFileSync(path, 'utf8').split('\n').slice(0, -1) : [];
       for (const line of lines) this.#note(line);
       this.#file = openSync(path, 'a');
@@ -62,7 +62,7 @@ export class Ledger {
 
   #write(what: string, ...values: number[]): void {
     const line = [what, ...values].join(' ');
-    // In the hands of the system when this returns: it survives the process, if not the machine.
+    // When this returns the system has it: it survives the process, though not the machine.
     if (this.#file !== undefined) writeSync(this.#file, `${line}\n`);
     this.#note(line);
   }

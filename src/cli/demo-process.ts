@@ -6,7 +6,7 @@ import { Failure } from './failures.js';
 type Said<T extends FromWorker['type']> = Extract<FromWorker, { type: T }>;
 
 const WORKER_FILE = new URL('./demo-worker.js', import.meta.url);
-/** Of what it wrote to stderr, for the message where it dies. */
+/** The end of what it wrote to stderr, for the error if it dies. */
 const KEPT_CHARACTERS = 2_000;
 
 export class WorkerProcess {
@@ -51,7 +51,7 @@ export class WorkerProcess {
   }
 
   tell(message: ToWorker): void {
-    // Where it can't be told it is dying, which is told by its exit.
+    // If it can't be told, it is dying, and its exit reports that.
     if (this.#child.connected) this.#child.send(message, () => {});
   }
 
@@ -69,7 +69,7 @@ export class WorkerProcess {
     return new Promise((resolve) => this.#reached.push({ count, resolve }));
   }
 
-  /** Tells it to close all. Answers how it ended, or undefined where it has not ended after so many milliseconds. */
+  /** Tells it to close everything. Resolves to how it ended, or to undefined if it has not ended after so many milliseconds. */
   async stop(withinMs: number): Promise<string | undefined> {
     this.#mayEnd = true;
     this.tell({ type: 'stop' });
@@ -80,7 +80,7 @@ export class WorkerProcess {
     return Promise.race([this.#exited, late]).finally(() => clearTimeout(timer));
   }
 
-  /** Ends it, whatever it does. */
+  /** Kills it. */
   async kill(): Promise<void> {
     this.#mayEnd = true;
     this.#child.kill('SIGKILL');

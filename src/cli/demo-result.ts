@@ -18,11 +18,14 @@ export interface DirectionResult extends Tally {
     /** Times that a handler ran, and how many of them were for a request that a killed process had begun to handle. */
     readonly handled: number;
     readonly redelivered: number;
-    /** Undefined where none was answered. */
+    /** Undefined if none was answered. */
     readonly p50Ms: number | undefined;
     readonly p99Ms: number | undefined;
   };
-  /** Messages that were sent again after a cut, and those that the other end knew already and dropped; of a killed process nothing is known. */
+  /**
+   * Messages that were sent again after a cut, and those that the other end had already and dropped. What a killed process
+   * counted is not known.
+   */
   readonly replayed: number;
   readonly duplicatesDropped: number;
 }

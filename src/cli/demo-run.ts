@@ -51,7 +51,7 @@ const TICK_MS = 20;
 const STOP_WITHIN_MS = 5_000;
 /** What a kill may add to the time. */
 const MS_PER_KILL = 2_000;
-/** Events go on so far behind the moment of a kill: it falls into traffic. */
+/** So many events follow behind the point of a kill, so that the kill falls into traffic. */
 const BEHIND_KILL = 0.1;
 
 /** @throws Failure where a process dies or the time is over; the signal's reason where that is aborted */
@@ -68,7 +68,7 @@ export async function runDemo(
   }
 }
 
-/** Long enough for every cut to be one of its own, and to be watched. */
+/** Long enough for each cut to be apart from the others, and to be watched. */
 function plannedMs({ events, cuts, kills }: DemoOptions): number {
   return Math.max(500, Math.min(8_000, events * 0.4), cuts * 100, kills * 500);
 }
@@ -88,7 +88,7 @@ class DemoRun {
   readonly #workers: WorkerProcess[] = [];
   readonly #proxies: FaultProxy[] = [];
   readonly #links: Link[] = [];
-  /** Of the sessions and the server's log; undefined where all is in memory. */
+  /** Of the sessions and the server's log; undefined if all is in memory. */
   readonly #folder: string | undefined;
   readonly #killShares: readonly number[];
   #kills = 0;
@@ -108,7 +108,7 @@ class DemoRun {
     process.on('exit', this.#killAll);
   }
 
-  /** All of it, or the first thing that makes it impossible. */
+  /** Resolves when the whole run is done; rejects with the first thing that makes it impossible. */
   toTheEnd(): Promise<DemoResult> {
     const { signal } = this.#over;
     const { events, kills } = this.#options;
@@ -221,7 +221,7 @@ class DemoRun {
     );
     this.#timers.push(pacing, watching);
     const killing = this.#killServers();
-    // Where it fails the run is over, which is told by what failed.
+    // If it fails the run is over, and whatever failed reports that.
     killing.catch(() => {});
     await Promise.all(
       this.#links.map(({ proxy, cuts }, i) => {
@@ -245,7 +245,10 @@ class DemoRun {
     clearInterval(watching);
   }
 
-  /** As far as time has come, but not further than the cuts and kills: each of them falls into traffic. */
+  /**
+   * How far may be sent by now: by the time that has passed, but not past the next cut or kill, so that each falls into
+   * traffic.
+   */
   #pace({ name, client, proxy, cuts }: Link, share: number): void {
     const cutShare = (proxy.totals.cuts + 1) / (cuts + 1);
     const killShare = (this.#killShares[this.#kills] ?? 1) + BEHIND_KILL;
@@ -286,7 +289,7 @@ class DemoRun {
   async #startProxy(port: number, seed: number): Promise<FaultProxy> {
     const proxy = await createFaultProxy({ target: { port }, random: seededRandom(seed >>> 0) });
     this.#proxies.push(proxy);
-    // All was cleared up meanwhile, but not this one.
+    // Everything has been cleared up in the meantime, except this proxy.
     if (this.#over.signal.aborted) await proxy.close();
     return proxy;
   }

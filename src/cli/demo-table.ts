@@ -22,7 +22,7 @@ export function renderResult(result: DemoResult): string {
   const table = new Table({
     head: HEAD,
     colAligns: HEAD.map((_name, i) => (i === 0 ? 'left' : 'right')),
-    // Colours are paint's business, and no line between the rows.
+    // No colours (`paint` adds them), and no lines between the rows.
     style: { head: [], border: [], compact: true },
   });
   for (const direction of directions) table.push(row(direction));

@@ -6,11 +6,11 @@ export interface Tally {
   readonly handled: number;
   /** Numbers that were sent and never handled. */
   readonly lost: number;
-  /** Times that a number was handled again, by the same process or without being flagged. */
+  /** How often a number was handled again by the same process, or without the flag. */
   readonly duplicates: number;
-  /** Times that a number which a killed process had handled was handled again by a later one, and flagged. */
+  /** How often a number was handled again, flagged, by a later process after a killed one had handled it. */
   readonly redelivered: number;
-  /** Numbers handled after a higher one that none of the above accounts for. */
+  /** Numbers handled after a higher one, apart from those that the counts above explain. */
   readonly outOfOrder: number;
   /** Handled, and never sent. */
   readonly unknown: number;
@@ -57,7 +57,7 @@ export function flaws({ lost, duplicates, outOfOrder, unknown }: Tally): string[
   return counts.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`);
 }
 
-/** The value below which this share of them lies, by nearest rank; undefined where there are none. */
+/** The value below which this share of them lies, by nearest rank; undefined if there are none. */
 export function percentile(values: readonly number[], share: number): number | undefined {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)];

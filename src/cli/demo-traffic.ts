@@ -50,13 +50,13 @@ export class Traffic {
   #sent = 0;
   #busy = false;
   #sending: Promise<void> | undefined;
-  /** Asked by processes that were killed, and not answered to them. */
+  /** Requests of killed processes that were not answered to them. */
   readonly #interrupted: number;
   readonly #asking = new Set<Promise<void>>();
   #stepping: Promise<unknown> = Promise.resolve();
   readonly #failed: (error: unknown) => void;
 
-  /** @param failed is told what should not have been thrown */
+  /** @param failed is called with what should not have been thrown */
   constructor(peer: DemoPeer, { link, side, ledger, upTo }: TrafficStart, failed: (error: unknown) => void) {
     this.#link = link;
     this.#peer = peer;
@@ -84,7 +84,7 @@ export class Traffic {
   /** Sends on, up to this number. */
   pace(upTo: number): void {
     this.#target = Math.max(this.#target, upTo);
-    // Not told by the promise: that settles a little later than the loop ends, and a call in between would be lost.
+    // Not by the promise: it settles a little after the loop has ended, and a call in between would be lost.
     if (!this.#busy) this.#sending = this.#send().catch(this.#failed);
   }
 

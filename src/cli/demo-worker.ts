@@ -11,11 +11,11 @@ import { LINK_NAMES } from './demo-messages.js';
 import { Traffic } from './demo-traffic.js';
 import { describeError } from './failures.js';
 
-/** Often: the server is killed where it has come so far. */
+/** Often, so that the server is killed at the planned point. */
 const PROGRESS_EVERY_MS = 20;
 
 const traffic = new Map<LinkName, Traffic>();
-/** How far each link may send; told before there is one, too. */
+/** How far each link may send. The parent may say it before there is a link. */
 const paces = new Map<LinkName, number>();
 let close: () => Promise<void> = async () => {};
 

@@ -23,7 +23,7 @@ export class Exit extends Error {
   }
 }
 
-/** Codes that say that the caller handed in what can't be. */
+/** Codes that mean that the caller's arguments were wrong. */
 const CALLERS_FAULT: ReadonlySet<string> = new Set([
   'NYOTA_INVALID_OPTION',
   'NYOTA_INVALID_ARGUMENT',

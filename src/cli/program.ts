@@ -51,7 +51,7 @@ function finishCommander(error: CommanderError, args: readonly string[]): number
 /** Commander's own text, which may be long-winded: an `error:` before it, a suggestion on a line of its own. */
 function describeWrongCall({ code, message }: CommanderError, args: readonly string[]): string {
   const elsewhere = "'nyota --help' lists them";
-  // Help was wanted for want of a command.
+  // No command was given, so commander prints its help.
   if (code === 'commander.help') {
     return args[0] === 'help' && args[1] !== undefined
       ? `unknown command '${args[1]}'; ${elsewhere}`

@@ -21,7 +21,7 @@ export function escapeText(text: string): string {
  * text, a Map an array of pairs, a Set an array, bytes their base64, an Error an object of name, message and the rest.
  */
 export function toJson(value: unknown): string {
-  // Outside of its strings JSON is plain ASCII, so that all that is escaped here is inside of one.
+  // JSON is plain ASCII outside of its strings, so whatever is escaped here lies inside of one.
   return escapeText(JSON.stringify(value, jsonForm) ?? 'null');
 }
 

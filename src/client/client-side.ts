@@ -37,7 +37,7 @@ export type ClientState =
 /** What the client is after: to stay connected, to end this connection, or to be done. */
 type Goal = 'stay' | 'disconnect' | 'close';
 
-/** A connection that lasted so long has lived, also where nothing was said on it. */
+/** A connection that lasted so long has lived, even if nothing was said on it. */
 const LIVED_MS = 5_000;
 
 export class ClientSide extends Pump implements Connectable {
@@ -52,7 +52,7 @@ export class ClientSide extends Pump implements Connectable {
   #progressAtConnect = 0;
   #closing: Promise<void> | undefined;
 
-  /** Connects when `start` is called: its public object is there by then. */
+  /** Does not connect before `start`: the public object must be there first. */
   constructor(options: ResolvedClientOptions) {
     super('client', options.limits, options.clock);
     this.#options = options;
@@ -74,7 +74,7 @@ export class ClientSide extends Pump implements Connectable {
 
   // What its user does with it.
 
-  /** The first time. */
+  /** Connects for the first time. */
   start(): void {
     const { signal } = this.#options;
     if (signal !== undefined) {
@@ -197,7 +197,10 @@ export class ClientSide extends Pump implements Connectable {
     this.lifecycle.emit('connect', { resumed: !isNew });
   }
 
-  /** The server has lost the session, or it makes no sense any more: another begins, with what was never handled. */
+  /**
+   * The server has lost the session, or the two sides' numbers contradict each other: another one begins, with what was never
+   * handled (docs/design.md, rule 6).
+   */
   sessionLost(reason: NyotaError, handled: number | undefined, sent: number | undefined): void {
     const invalidated = reason.code === 'NYOTA_SESSION_INVALIDATED';
     const received = this.core.link.inbox.received;
@@ -207,7 +210,7 @@ export class ClientSide extends Pump implements Connectable {
     const error = new NyotaError('NYOTA_SESSION_LOST', `the session is over: ${reason.message}`, {
       cause: reason,
     });
-    // Numbers that can't be are no knowledge: what was never sent can't have been handled.
+    // Numbers that can't be true are ignored: what was never sent can't have been handled.
     const { ackedSeq, sentSeq } = this.core.link.outbox;
     const known = handled !== undefined && handled >= ackedSeq && handled <= sentSeq ? handled : undefined;
     const { uncertain } = this.core.link.restart(known, error, !invalidated);
@@ -215,7 +218,7 @@ export class ClientSide extends Pump implements Connectable {
     const lost = sent === undefined ? 0 : Math.max(0, sent - received);
     const unknown = wasEstablished && sent === undefined && !invalidated;
     if (uncertain > 0 || lost > 0 || unknown) this.lifecycle.emit('gap', { uncertain, lost, reason });
-    // What goes along is stored now, also where nobody is reached.
+    // What goes along is stored now, even if no server is reached.
     void this.journal?.stepNow();
   }
 
@@ -241,16 +244,16 @@ export class ClientSide extends Pump implements Connectable {
     return this.#identity.commit(batch);
   }
 
-  /** What is in memory is ahead of the store: this process can't go on with the session. */
+  /** Memory is ahead of the store: this process can't go on with the session. */
   protected override storeFailed(error: NyotaError): void {
     if (this.ended) return;
     this.lifecycle.emit('error', error);
     this.destroy();
   }
 
-  /** The server is going, and says so again when it closes. This connection serves until then. */
+  /** The server will close. This connection is used until then. */
   protected override goingAway({ source, start, end }: FrameDecoder): boolean {
-    // Checked, as every frame is. That the server names no others is this version's: what it would name is not dialled.
+    // Only checked, as every frame is: this version does not dial the servers that it may name.
     parseGoaway(decodePayload(source, start, end, this.limits));
     this.#goingAway = true;
     return true;
@@ -264,7 +267,7 @@ export class ClientSide extends Pump implements Connectable {
     this.#goingAway = false;
     if (error?.retry === 'new-session') this.sessionLost(error, undefined, undefined);
     this.lifecycle.emit('disconnect', error);
-    // A listener may have decided otherwise, or connected again already.
+    // A listener may have closed the client, or connected it again.
     if (this.connected || this.ended) return;
     const drained = this.#goal !== 'stay' && this.core.link.outbox.frames === 0;
     const comesBack = this.#connector.schedule !== undefined && this.#connector.canDial;
@@ -293,7 +296,7 @@ export class ClientSide extends Pump implements Connectable {
 
   /** No attempt follows by itself. `connect()` may still be called, unless there is nothing to dial. */
   #stopped(error: NyotaError | undefined, said: boolean): void {
-    // What either side did on purpose and by its rights is told by 'disconnect' alone.
+    // What either side does on purpose is reported by 'disconnect' alone.
     const orderly =
       error === undefined || error.code === 'NYOTA_DISCONNECTED' || error.code === 'NYOTA_SESSION_CLOSED';
     if (!orderly && (said || error.retry === 'never')) {
@@ -303,7 +306,7 @@ export class ClientSide extends Pump implements Connectable {
     if (!this.#connector.canDial) this.#end();
   }
 
-  /** Nobody will answer them as long as nobody connects. */
+  /** Fails the requests that wait: without a connection nobody answers them. */
   #failRequests(reason: NyotaError): void {
     const text = `the client has stopped connecting: ${reason.message}`;
     this.core.requests.fail(new NyotaError('NYOTA_CLOSED', text, { cause: reason }));
@@ -315,8 +318,9 @@ export class ClientSide extends Pump implements Connectable {
   }
 
   /**
-   * Nothing is sent before the store knows that the server has the session: a process that did not would begin it anew
-   * where the server has ended it meanwhile, and what had been handled would be sent again.
+   * Nothing is sent before the store knows that the server has welcomed the session. Otherwise a process that starts later
+   * would not know it: if the server had ended the session, it would begin it anew, and send again what was handled
+   * (docs/design.md, rule 25).
    */
   #storeWelcome(id: string): void {
     const { outbox } = this.core.link;
@@ -350,13 +354,13 @@ export class ClientSide extends Pump implements Connectable {
     const error = new NyotaError('NYOTA_CLOSED', 'the client is closed');
     this.#connector.dispose(error);
     this.endSession(error);
-    // The connection's own end finds the session ended, so what it would have told is told here.
+    // When the connection ends, the session is over already and reports nothing, so this is told here.
     if (this.connection !== undefined) this.lifecycle.emit('disconnect', undefined);
     this.lifecycle.emit('close');
     this.quietChanged();
   }
 
-  /** @param numbers where nothing is left to be sent: then nothing is kept either */
+  /** @param numbers given if nothing is left to be sent: then the store forgets the session */
   async #leaveStore(numbers: { received: number; sent: number } | undefined): Promise<void> {
     try {
       if (numbers !== undefined) await this.#identity.forget({ code: 'NYOTA_SESSION_CLOSED', ...numbers });

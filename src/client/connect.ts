@@ -1,7 +1,7 @@
 /**
  * Keeps a client connected: asks for credentials, dials one of its servers, shakes hands, and after a failure does so again,
- * later and later. Has the sockets and timers that hold the process meanwhile. What a connection is good for, and what
- * becomes of a session that the server has lost, is the client's business (client-side.ts).
+ * later and later. Has the sockets and timers that hold the process in the meantime. What is done with a connection, and with
+ * a session that the server has lost, is decided in client-side.ts.
  *
  *             start                                    WELCOME
  *   idle ------------> connecting ------> opening -----------------> idle, and the client has a connection
@@ -34,15 +34,18 @@ import type { ResolvedClientOptions } from './options.js';
 
 export type Dialling = 'idle' | 'connecting' | 'opening' | 'backing-off';
 
-/** Who is to be connected. */
+/** What the connector asks of its client. */
 export interface Connectable {
-  /** What the server tells this attempt from earlier ones by. Rejects where there must be no further attempt. */
+  /**
+   * The number of the next attempt, by which the server tells it from earlier ones (docs/design.md, rule 15). Rejects if
+   * there must be no further attempt.
+   */
   nextAttempt(): Awaitable<number>;
-  /** What is said to the server first. */
+  /** The OPEN for an attempt. */
   openMessage(attempt: number, auth: unknown): OpenMessage;
   /** Takes the connection over, before any frame behind the WELCOME is read. What it throws ends the connection. */
   welcomed(connection: Connection, message: WelcomeMessage): void;
-  /** The server knows the session no more; `received` and `sent` are what it can tell of it. */
+  /** The server does not know the session any more; `received` and `sent` are what it can tell of it. */
   sessionLost(error: NyotaError, received: number | undefined, sent: number | undefined): void;
   /** The next attempt is `delayMs` away. */
   waiting(attempt: number, delayMs: number, error: NyotaError | undefined): void;
@@ -51,9 +54,9 @@ export interface Connectable {
 }
 
 /**
- * How long to wait before the next attempt to connect: exponential, with full jitter, which spreads the clients of a server
- * that fell over best. p-retry caps after randomising, so that late attempts of all clients would come at the same moment:
- * its delays are not used. Pure: random is handed in.
+ * How long to wait before the next attempt to connect: exponential, with full jitter, which best spreads the clients of a
+ * server that fell over (docs/design.md, rule 9). p-retry caps after randomising, so that late attempts of all clients would
+ * come at the same moment: its delays are not used. Pure: random is handed in.
  *
  * @param failures attempts that have failed since a connection lived; from 1
  * @param random from 0 to 1
@@ -98,7 +101,7 @@ export class Connector {
     return this.#run !== undefined;
   }
 
-  /** False once the user's socket is used up and there is nothing else. */
+  /** False once the user's socket is used up and there is nothing else to dial. */
   get canDial(): boolean {
     return (
       this.#socket !== undefined ||
@@ -174,7 +177,7 @@ export class Connector {
     this.#skipWait?.();
   }
 
-  /** The client is over. A socket that its user brought, and that was not used yet, is closed. */
+  /** The client is over. A socket that the user brought and that was never used is destroyed. */
   dispose(reason: NyotaError): void {
     this.stop(reason);
     this.#socket?.on('error', () => {});
@@ -254,13 +257,13 @@ export class Connector {
     try {
       await this.#shakeHands(socket, this.#client.openMessage(number, auth), signal);
     } catch (error) {
-      // One that only has lost the session is the right one for a new session.
+      // A server that has only lost the session is the right one for a new session.
       if (!(error instanceof Rejected && error.error.retry === 'new-session')) this.advance();
       throw error;
     }
   }
 
-  /** Anew for every attempt. Rejects with `NYOTA_AUTH_FAILED` where the user's function does. */
+  /** Asked for anew at every attempt. Rejects with `NYOTA_AUTH_FAILED` if the user's function does. */
   async #credentials(): Promise<unknown> {
     const { auth } = this.#options;
     if (typeof auth !== 'function') return auth ?? null;
@@ -277,7 +280,7 @@ export class Connector {
     const own = this.#socket;
     this.#socket = undefined;
     const createConnection = own === undefined ? this.#options.createConnection : (): SocketLike => own;
-    // Undefined where only the user's own function knows where to.
+    // Undefined if only the user's own function knows where to.
     const address = own === undefined ? servers[this.#server % Math.max(1, servers.length)] : undefined;
     try {
       const socket = await dial(address, {

@@ -16,7 +16,7 @@ import type {
   Tombstone,
 } from '../stores/session-store.js';
 
-/** A client's own session is kept until it is closed: nobody else is waited for. */
+/** A client's own session is kept until it is closed: it never expires. */
 const FOR_EVER_MS = Number.MAX_SAFE_INTEGER;
 
 export interface ClientStore {
@@ -49,7 +49,7 @@ export class ClientIdentity {
     this.#established = this.stored?.established ?? false;
     if (kept === undefined) return;
     this.#fence = this.stored?.fence ?? this.#create(kept);
-    if (isThenable(this.#fence)) this.#fence.then(undefined, () => {}); // the first commit tells of it
+    if (isThenable(this.#fence)) this.#fence.then(undefined, () => {}); // the first commit reports it
   }
 
   get secret(): Buffer {
@@ -65,14 +65,14 @@ export class ClientIdentity {
     return this.#established;
   }
 
-  /** False where the session lives in this process alone. */
+  /** False if the session lives in this process alone. */
   get isKept(): boolean {
     return this.#kept !== undefined;
   }
 
   /**
-   * The number of the attempt to connect that begins now: above all before it. With a store it is a new fence, so that it
-   * is above those of the processes before this one as well.
+   * The number of the attempt to connect that begins now: above all before it. With a store it is a new fence, so that it is
+   * above those of the processes before this one as well (docs/design.md, rule 15).
    */
   nextAttempt(): Awaitable<number> {
     const kept = this.#kept;
@@ -80,7 +80,7 @@ export class ClientIdentity {
     const now = this.#clock.now();
     const raised = chain(this.#fence, (owned) => raise(kept, owned, now));
     this.#fence = raised;
-    if (isThenable(raised)) raised.then(undefined, () => {}); // its caller is told
+    if (isThenable(raised)) raised.then(undefined, () => {}); // the caller reports it
     return raised;
   }
 
@@ -99,7 +99,7 @@ export class ClientIdentity {
     this.#news = { ...this.#news, established: true };
   }
 
-  /** The session is over; another one begins, under a new secret, with the next step: what goes along is in it. */
+  /** The session is over, and another one begins under a new secret. The next step says so, and holds what goes along. */
   renew(): void {
     this.#secret = randomBytes(SECRET_BYTES);
     this.#id = sessionId(this.#secret);
@@ -125,7 +125,7 @@ export class ClientIdentity {
       identity: Buffer.alloc(0),
       resumeWindowMs: FOR_EVER_MS,
     };
-    // Its owner is this process: no sweep may take it for abandoned.
+    // Nobody is away: no sweep may end the session.
     return chain(store.create(record, this.#clock.now()), (fence) =>
       chain(store.commit(key, fence, { detachedAt: null }), () => fence),
     );
@@ -153,7 +153,7 @@ function raise({ store, key }: ClientStore, fence: number, now: number): Awaitab
   });
 }
 
-/** Goes on with what a store has answered: at once where it has answered at once. */
+/** Goes on with what a store has answered: at once if the store has answered at once. */
 function chain<T, R>(answer: Awaitable<T>, next: (value: T) => Awaitable<R>): Awaitable<R> {
   return isThenable(answer) ? answer.then(next as (value: unknown) => Awaitable<R>) : next(answer as T);
 }

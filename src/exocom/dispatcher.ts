@@ -3,11 +3,9 @@
  * when it died. Pure: time is handed in.
  */
 import { messageKey, type RejectionCode } from '../exorelay/message.js';
-import type { Delivery } from './delivery.js';
 import { type HoldLimits, HoldQueue } from './hold-queue.js';
 import { IdleTable } from './idle-table.js';
-import type { Instance } from './instance.js';
-import type { Roster } from './roster.js';
+import type { Delivery, Instance, Instances } from './instances.js';
 
 /** The key of what any instance may have; no instance has an empty id. */
 const ANY = '';
@@ -15,7 +13,7 @@ const ANY = '';
 const MAX_ENDED = 10_000;
 
 export class Dispatcher {
-  readonly #roster: Roster;
+  readonly #instances: Instances;
   readonly #limits: HoldLimits;
   readonly #now: () => number;
   /** By role: what waits for it to come. */
@@ -24,9 +22,9 @@ export class Dispatcher {
   /** Instances that have ended by themselves, for as long as replies would be kept for them. */
   readonly #ended: IdleTable<true>;
 
-  constructor(roster: Roster, limits: HoldLimits, now: () => number) {
+  constructor(instances: Instances, limits: HoldLimits, now: () => number) {
     this.#ended = new IdleTable(limits.ttlMs, MAX_ENDED);
-    this.#roster = roster;
+    this.#instances = instances;
     this.#limits = limits;
     this.#now = now;
   }
@@ -51,7 +49,7 @@ export class Dispatcher {
    * @param forGood it has said that it ends: nobody keeps replies for it
    */
   departed(instance: Instance, forGood: boolean): void {
-    this.#roster.remove(instance);
+    this.#instances.remove(instance);
     if (forGood) this.#ended.set(messageKey(instance.role, instance.id), true, this.#now());
     for (const delivery of instance.takeAll()) this.place(delivery);
   }
@@ -67,7 +65,7 @@ export class Dispatcher {
       const queue = this.#queues.get(role);
       const dropped = queue?.take((_key, delivery) => delivery.key === key) ?? [];
       if (queue !== undefined) this.#tidy(role, queue);
-      for (const instance of this.#roster.of(role)) dropped.push(...[instance.drop(key) ?? []].flat());
+      for (const instance of this.#instances.of(role)) dropped.push(...[instance.drop(key) ?? []].flat());
       for (const delivery of dropped) delivery.settled({ cancelled: true });
     }
   }
@@ -96,17 +94,17 @@ export class Dispatcher {
   queued(): Map<string, { messages: number; bytes: number }> {
     const found = new Map<string, { messages: number; bytes: number }>();
     for (const [role, { length, bytes }] of this.#queues) found.set(role, { messages: length, bytes });
-    for (const role of this.#roster.roles) {
+    for (const role of this.#instances.roles) {
       const entry = found.get(role) ?? { messages: 0, bytes: 0 };
-      for (const instance of this.#roster.of(role)) entry.messages += instance.waiting;
+      for (const instance of this.#instances.of(role)) entry.messages += instance.waiting;
       found.set(role, entry);
     }
     return found;
   }
 
   #choose({ role, only, known, envelope }: Delivery): Instance | undefined {
-    if (only !== undefined) return this.#roster.get(role, only);
-    return this.#roster.choose(role, envelope.name, envelope.activityId, this.#now(), known);
+    if (only !== undefined) return this.#instances.get(role, only);
+    return this.#instances.choose(role, envelope.name, envelope.activityId, this.#now(), known);
   }
 
   #keep(delivery: Delivery): void {

@@ -1,20 +1,33 @@
 /**
- * ExoCom, the hub: listens for relays, and carries out over their sessions what the exchange decides.
+ * ExoCom, the hub, as its users see it: listens for relays on a nyota server, carries out over their sessions what the exchange
+ * decides (exchange.ts), and tells its operator: events, figures, a monitor port.
  */
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'eventemitter3';
-import type { RelayContract } from '../exorelay/message.js';
-import { type ClockTimer, createServer, type Server, type ServerOptions, type Session } from '../index.js';
+import { asError, textOf } from '../errors.js';
+import {
+  type DeliveredEnvelope,
+  type MessageRef,
+  type Rejection,
+  type RelayContract,
+  readRefs,
+} from '../exorelay/message.js';
+import {
+  type ClockTimer,
+  createServer,
+  NyotaError,
+  type Server,
+  type ServerOptions,
+  type Session,
+} from '../index.js';
 import { Exchange } from './exchange.js';
-import type { Link } from './link.js';
-import { createMetrics } from './metrics.js';
-import type { ResponseTimes, RoleTraffic, RouteTraffic } from './monitor.js';
-import { type MonitorAddress, MonitorServer } from './monitor-page.js';
+import type { RelayPort } from './instances.js';
+import { createMetrics, type MonitorAddress, MonitorServer } from './monitor.js';
 import { type ExoComOptions, type ResolvedExoComOptions, readExoComOptions, resolvePort } from './options.js';
 import { type Alarm, type HubWarning, type MessageReport, type Presence, texts } from './reports.js';
 import { hasSecurity, type Routes } from './routes.js';
 import { type SenderIdentity, Senders } from './senders.js';
-import { SessionPort } from './session-port.js';
+import type { ResponseTimes, RoleTraffic, RouteTraffic } from './traffic.js';
 
 export interface ExoComEvents {
   listening: () => void;
@@ -104,21 +117,21 @@ export class ExoCom extends EventEmitter<ExoComEvents> implements AsyncDisposabl
 
   /** The clients with their instances, and the routes. */
   config(): ExoComConfig {
-    const { roster } = this.#exchange;
-    const clients = roster.roles.map((role) => {
-      const instances = roster.of(role).map(({ id, port, since, handles }) => {
+    const { instances } = this.#exchange;
+    const clients = instances.roles.map((role) => {
+      const running = instances.of(role).map(({ id, port, since, handles }) => {
         return { id, connected: port.connected, since: new Date(since).toISOString(), handles: [...handles] };
       });
-      return [role, { instances }] as const;
+      return [role, { instances: running }] as const;
     });
     return { clients: Object.fromEntries(clients), routes: this.#options.routing.toJSON() };
   }
 
   stats(): ExoComStats {
-    const { monitor, dispatcher, running } = this.#exchange;
+    const { traffic, dispatcher, running } = this.#exchange;
     return {
-      roles: monitor.roles(this.#options.clock.now()),
-      routes: monitor.routes(),
+      roles: traffic.roles(this.#options.clock.now()),
+      routes: traffic.routes(),
       queues: Object.fromEntries(dispatcher.queued()),
       running,
     };
@@ -177,7 +190,7 @@ export class ExoCom extends EventEmitter<ExoComEvents> implements AsyncDisposabl
     const { role } = session.identity as SenderIdentity;
     const { instanceGraceMs, clock } = this.#options;
     const exchange = this.#exchange;
-    const link: Link = exchange.open(role, new SessionPort(session, instanceGraceMs));
+    const relay = exchange.open(role, new SessionPort(session, instanceGraceMs));
     let timer: ClockTimer | undefined;
     const stop = (): void => {
       if (timer !== undefined) clock.clearTimeout(timer);
@@ -195,16 +208,16 @@ export class ExoCom extends EventEmitter<ExoComEvents> implements AsyncDisposabl
     });
     session.on('close', () => {
       stop();
-      exchange.closed(link, closedByRelay);
+      exchange.closed(relay, closedByRelay);
     });
-    session.on('drain', () => exchange.drained(link));
+    session.on('drain', () => exchange.drained(relay));
     session.on('error', (error) => this.#failed(error));
-    session.on('exo.register', (registration) => exchange.register(link, registration));
-    session.on('exo.awaiting', (awaited) => exchange.awaiting(link, awaited));
-    session.on('exo.message', (envelope) => exchange.message(link, envelope));
-    session.on('exo.handled', (handled) => exchange.handled(link, handled));
-    session.on('exo.cancel', (cancel) => exchange.cancel(link, cancel));
-    session.on('exo.leave', () => exchange.leave(link));
+    session.on('exo.register', (registration) => exchange.register(relay, registration));
+    session.on('exo.awaiting', (awaited) => exchange.awaiting(relay, awaited));
+    session.on('exo.message', (envelope) => exchange.message(relay, envelope));
+    session.on('exo.handled', (handled) => exchange.handled(relay, handled));
+    session.on('exo.cancel', (cancel) => exchange.cancel(relay, cancel));
+    session.on('exo.leave', () => exchange.leave(relay));
     session.send('exo.hello', { hub: this.#hub });
   }
 
@@ -227,7 +240,7 @@ export class ExoCom extends EventEmitter<ExoComEvents> implements AsyncDisposabl
         try {
           return senders.authenticate(credentials, info);
         } catch (error) {
-          this.#refused(info.remoteAddress, error instanceof Error ? error.message : String(error));
+          this.#refused(info.remoteAddress, textOf(error));
           throw error;
         }
       },
@@ -303,7 +316,7 @@ export class ExoCom extends EventEmitter<ExoComEvents> implements AsyncDisposabl
     try {
       emit();
     } catch (cause) {
-      this.#failed(cause instanceof Error ? cause : new Error(String(cause)));
+      this.#failed(asError(cause));
     }
   }
 
@@ -314,5 +327,78 @@ export class ExoCom extends EventEmitter<ExoComEvents> implements AsyncDisposabl
       // A listener of 'error' that throws is not told of its own error.
     }
     process.emitWarning(error.message, { type: 'ExoComWarning', code: 'EXO_ERROR' });
+  }
+}
+
+/** The way to a relay over its nyota session: what the hub says, and what to do where the relay does not take it. */
+class SessionPort implements RelayPort {
+  readonly #session: Session<RelayContract>;
+  readonly #answerMs: number;
+
+  /** @param answerMs how long the relay may take to say what it knows */
+  constructor(session: Session<RelayContract>, answerMs: number) {
+    this.#session = session;
+    this.#answerMs = Math.max(1, answerMs);
+  }
+
+  get connected(): boolean {
+    return this.#session.connected;
+  }
+
+  deliver(envelope: DeliveredEnvelope): 'sent' | 'slow' | 'full' | 'impossible' {
+    if (this.#over) return 'full';
+    try {
+      return this.#session.send('exo.deliver', envelope) ? 'sent' : 'slow';
+    } catch (error) {
+      const full = error instanceof NyotaError && ['NYOTA_OUTBOX_FULL', 'NYOTA_CLOSED'].includes(error.code);
+      return full ? 'full' : 'impossible';
+    }
+  }
+
+  registered(): void {
+    this.#tell(() => this.#session.send('exo.registered'));
+  }
+
+  accepted(id: string): void {
+    this.#tell(() => this.#session.send('exo.accepted', { id }));
+  }
+
+  rejected(rejection: Rejection): void {
+    this.#tell(() => this.#session.send('exo.rejected', rejection));
+  }
+
+  cancel(ref: MessageRef): void {
+    this.#tell(() => this.#session.send('exo.cancel', ref));
+  }
+
+  async known(refs: readonly MessageRef[]): Promise<readonly MessageRef[]> {
+    const session = this.#session.with({ timeoutMs: this.#answerMs });
+    return readRefs(await session.request('exo.known', refs));
+  }
+
+  pause(): void {
+    if (!this.#over) this.#session.pause();
+  }
+
+  resume(): void {
+    if (!this.#over) this.#session.resume();
+  }
+
+  invalidate(): void {
+    this.#session.invalidate();
+  }
+
+  get #over(): boolean {
+    return this.#session.state === 'dead';
+  }
+
+  /** A relay that does not even take answers has stopped reading: it begins anew, and sends again what it has no answer to. */
+  #tell(send: () => unknown): void {
+    if (this.#over) return;
+    try {
+      send();
+    } catch {
+      this.#session.invalidate();
+    }
   }
 }

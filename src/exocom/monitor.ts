@@ -1,161 +1,196 @@
 /**
- * Counts the traffic: for each role what it sent, received and was refused, and how fast; for each route how often,
- * with what errors, and how long its replies took. Pure: `now` is handed in.
+ * What the monitor port shows: `/config.json`, `/metrics`, `/healthz` and `/readyz`. Plain node:http; it reads, and
+ * changes nothing.
  */
-import type { RejectionCode } from '../exorelay/message.js';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Counter, Gauge } from 'prom-client';
+import { textOf } from '../errors.js';
+import { NyotaError } from '../index.js';
+import type { Exchange } from './exchange.js';
 
-/** Roles and routes that are counted apart. What comes beyond is counted under this name. */
-const MAX_ROLES = 1_000;
-const MAX_ROUTES = 10_000;
-const OTHER = '(other)';
-/** The rate is that of so many seconds before this one. */
-const RATE_SECONDS = 10;
-
-export interface RoleTraffic {
-  /** Messages that came from it, and that were passed on to it. */
-  sent: number;
-  received: number;
-  /** Messages of its that were refused, by why. */
-  refused: Partial<Record<RejectionCode | 'EXO_UNAUTHORIZED', number>>;
-  /** Handlers of its that failed. */
-  errors: number;
-  /** Messages that it got a second time, because an instance died. */
-  redelivered: number;
-  alarms: number;
+export interface MonitorSource {
+  /** Clients with their instances, and the routes. */
+  config(): unknown;
+  /** Rejects where there is nothing to make them with. */
+  metrics(): Promise<MetricsPage>;
+  ready(): boolean;
+  failed(error: Error): void;
 }
 
-export interface RouteTraffic {
-  readonly sender: string;
-  /** The public name. */
-  readonly name: string;
-  readonly receiver: string;
-  messages: number;
-  errors: number;
+interface Page {
+  readonly status: number;
+  readonly type: string;
+  readonly body: string;
 }
 
-/** How long the replies to one role took, in ms. */
-export interface ResponseTimes {
-  count: number;
-  sumMs: number;
-  maxMs: number;
-}
+export type MonitorAddress = Exclude<ReturnType<Server['address']>, string>;
 
-interface RoleEntry extends RoleTraffic {
-  readonly responses: ResponseTimes;
-  /** Messages sent in each of the last seconds, by second modulo the ring's size. */
-  readonly ring: number[];
-  second: number;
-}
+const PLAIN = 'text/plain; charset=utf-8';
+/** A request that takes longer to arrive is let go. */
+const REQUEST_TIMEOUT_MS = 10_000;
 
-/** Is told of every reply: for what can't be counted afterwards. */
-export type ResponseObserver = (asker: string, replier: string, ms: number) => void;
+export class MonitorServer {
+  readonly #source: MonitorSource;
+  readonly #server: Server;
 
-export class Monitor {
-  readonly #roles = new Map<string, RoleEntry>();
-  readonly #routes = new Map<string, RouteTraffic>();
-  #observer: ResponseObserver | undefined;
-
-  observe(observer: ResponseObserver): void {
-    this.#observer = observer;
+  constructor(source: MonitorSource) {
+    this.#source = source;
+    this.#server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS }, (request, response) => {
+      void this.#answer(request, response);
+    });
+    this.#server.on('error', (error) => source.failed(error));
   }
 
-  sent(role: string, now: number): void {
-    const entry = this.#role(role);
-    entry.sent++;
-    const second = Math.floor(now / 1000);
-    advance(entry, second);
-    entry.ring[second % entry.ring.length] = (entry.ring[second % entry.ring.length] ?? 0) + 1;
+  /** Resolves once it listens; rejects with what keeps it from that. */
+  listen(port: number, host: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(port, host, () => {
+        this.#server.off('error', reject);
+        resolve();
+      });
+    });
   }
 
-  refused(role: string, code: RejectionCode | 'EXO_UNAUTHORIZED'): void {
-    const { refused } = this.#role(role);
-    refused[code] = (refused[code] ?? 0) + 1;
+  address(): MonitorAddress {
+    const address = this.#server.address();
+    return typeof address === 'string' ? null : address;
   }
 
-  passed(sender: string, name: string, receiver: string): void {
-    this.#role(receiver).received++;
-    this.#route(sender, name, receiver).messages++;
+  close(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#server.close(() => resolve());
+      this.#server.closeAllConnections();
+    });
   }
 
-  failed(sender: string, name: string, receiver: string): void {
-    this.#role(receiver).errors++;
-    this.#route(sender, name, receiver).errors++;
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { status, type, body } = await this.#page(request).catch((error: unknown) => ({
+      status: 500,
+      type: PLAIN,
+      body: `${textOf(error)}\n`,
+    }));
+    const headers = {
+      'content-type': type,
+      'cache-control': 'no-store',
+      'x-content-type-options': 'nosniff',
+    };
+    response.writeHead(status, status === 405 ? { ...headers, allow: 'GET, HEAD' } : headers);
+    response.end(request.method === 'HEAD' ? undefined : body);
   }
 
-  redelivered(role: string): void {
-    this.#role(role).redelivered++;
-  }
-
-  alarmed(role: string): void {
-    this.#role(role).alarms++;
-  }
-
-  replied(asker: string, replier: string, ms: number): void {
-    const { responses } = this.#role(replier);
-    responses.count++;
-    responses.sumMs += ms;
-    responses.maxMs = Math.max(responses.maxMs, ms);
-    this.#observer?.(asker, replier, ms);
-  }
-
-  /** Copies of all that was counted; `rate` in messages a second, over the last ten whole seconds. */
-  roles(now: number): Record<string, RoleTraffic & { rate: number; responses: ResponseTimes }> {
-    const found: [string, RoleTraffic & { rate: number; responses: ResponseTimes }][] = [];
-    for (const [role, entry] of this.#roles) {
-      const { sent, received, refused, errors, redelivered, alarms, responses } = entry;
-      const rate = rateOf(entry, Math.floor(now / 1000));
-      found.push([
-        role,
-        {
-          ...{ sent, received, errors, redelivered, alarms, rate },
-          refused: { ...refused },
-          responses: { ...responses },
-        },
-      ]);
+  async #page({ method, url = '/' }: IncomingMessage): Promise<Page> {
+    if (method !== 'GET' && method !== 'HEAD') return { status: 405, type: PLAIN, body: 'only GET\n' };
+    const path = url.split('?', 1)[0];
+    if (path === '/config.json') {
+      const body = `${JSON.stringify(this.#source.config(), undefined, 2)}\n`;
+      return { status: 200, type: 'application/json; charset=utf-8', body };
     }
-    return Object.fromEntries(found);
-  }
-
-  routes(): RouteTraffic[] {
-    return [...this.#routes.values()].map((route) => ({ ...route }));
-  }
-
-  #role(role: string): RoleEntry {
-    const key = this.#roles.has(role) || this.#roles.size < MAX_ROLES ? role : OTHER;
-    let entry = this.#roles.get(key);
-    if (entry === undefined) {
-      entry = {
-        ...{ sent: 0, received: 0, refused: {}, errors: 0, redelivered: 0, alarms: 0 },
-        responses: { count: 0, sumMs: 0, maxMs: 0 },
-        ring: new Array<number>(RATE_SECONDS + 1).fill(0),
-        second: 0,
-      };
-      this.#roles.set(key, entry);
+    if (path === '/metrics') {
+      const metrics = await this.#source.metrics();
+      return { status: 200, type: metrics.contentType, body: await metrics.text() };
     }
-    return entry;
-  }
-
-  #route(sender: string, name: string, receiver: string): RouteTraffic {
-    const key = `${sender}\n${name}\n${receiver}`;
-    const known = this.#routes.get(key);
-    if (known !== undefined) return known;
-    if (this.#routes.size >= MAX_ROUTES && name !== OTHER) return this.#route(OTHER, OTHER, OTHER);
-    const route = { sender, name, receiver, messages: 0, errors: 0 };
-    this.#routes.set(key, route);
-    return route;
+    if (path === '/healthz') return { status: 200, type: PLAIN, body: 'ok\n' };
+    if (path === '/readyz') {
+      const ready = this.#source.ready();
+      return { status: ready ? 200 : 503, type: PLAIN, body: ready ? 'ready\n' : 'not ready\n' };
+    }
+    return { status: 404, type: PLAIN, body: 'nothing here\n' };
   }
 }
 
-/** Empties the seconds that passed without a message. */
-function advance(entry: RoleEntry, second: number): void {
-  const { length } = entry.ring;
-  const passed = Math.min(second - entry.second, length);
-  for (let i = 0; i < passed; i++) entry.ring[(second - i) % length] = 0;
-  if (passed > 0) entry.second = second;
+// The counts in Prometheus' text format, by prom-client, which is loaded when somebody asks for them first.
+
+/** What `/metrics` answers with. */
+export interface MetricsPage {
+  readonly contentType: string;
+  text(): Promise<string>;
 }
 
-function rateOf(entry: RoleEntry, second: number): number {
-  advance(entry, second);
-  const current = entry.ring[second % entry.ring.length] ?? 0;
-  return (entry.ring.reduce((sum, count) => sum + count, 0) - current) / RATE_SECONDS;
+/** Seconds. */
+const RESPONSE_BUCKETS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60];
+
+/** @throws NyotaError `NYOTA_INVALID_OPTION` where prom-client is not installed */
+export async function createMetrics(exchange: Exchange, now: () => number): Promise<MetricsPage> {
+  const { Counter, Gauge, Histogram, Registry } = await loadClient();
+  const registry = new Registry();
+  const registers = [registry];
+  const counter = (name: string, help: string, ...labelNames: string[]): Counter =>
+    new Counter({ name: `exocom_${name}_total`, help, labelNames, registers });
+  const gauge = (name: string, help: string, ...labelNames: string[]): Gauge =>
+    new Gauge({ name: `exocom_${name}`, help, labelNames, registers });
+
+  const all = {
+    routed: counter('messages', 'Messages passed on', 'sender', 'message', 'receiver'),
+    routeErrors: counter('route_errors', 'Handlers that failed, by route', 'sender', 'message', 'receiver'),
+    sent: counter('sent', 'Messages that came from a role', 'role'),
+    received: counter('received', 'Messages passed on to a role', 'role'),
+    refused: counter('refused', 'Messages of a role that were refused', 'role', 'code'),
+    errors: counter('handler_errors', 'Handlers of a role that failed', 'role'),
+    redelivered: counter('redelivered', 'Messages a role got a second time', 'role'),
+    alarms: counter('alarms', 'Alarms about a role', 'role'),
+    rate: gauge('message_rate', 'Messages a second from a role, over ten seconds', 'role'),
+    instances: gauge('instances', 'Registered instances of a role', 'role'),
+    inFlight: gauge('in_flight_messages', 'Messages that a role has and has not handled', 'role'),
+    queued: gauge('queue_messages', 'Messages that wait for a role', 'role'),
+    queuedBytes: gauge('queue_bytes', 'Their bytes, about', 'role'),
+    unclaimed: gauge('unclaimed_messages', 'Messages that no service has a handler for yet'),
+  };
+  const responses = new Histogram({
+    name: 'exocom_response_seconds',
+    help: 'From a request to a reply, by who asked and who replied',
+    labelNames: ['asker', 'replier'],
+    buckets: RESPONSE_BUCKETS,
+    registers,
+  });
+  exchange.traffic.observe((asker, replier, ms) => responses.observe({ asker, replier }, ms / 1000));
+
+  const collect = (): void => {
+    for (const metric of Object.values(all)) metric.reset();
+    for (const { sender, name, receiver, messages, errors } of exchange.traffic.routes()) {
+      const labels = { sender, message: name, receiver };
+      all.routed.inc(labels, messages);
+      all.routeErrors.inc(labels, errors);
+    }
+    for (const [role, traffic] of Object.entries(exchange.traffic.roles(now()))) {
+      all.sent.inc({ role }, traffic.sent);
+      all.received.inc({ role }, traffic.received);
+      all.errors.inc({ role }, traffic.errors);
+      all.redelivered.inc({ role }, traffic.redelivered);
+      all.alarms.inc({ role }, traffic.alarms);
+      all.rate.set({ role }, traffic.rate);
+      for (const [code, count] of Object.entries(traffic.refused)) all.refused.inc({ role, code }, count);
+    }
+    for (const role of exchange.instances.roles) {
+      const instances = exchange.instances.of(role);
+      all.instances.set({ role }, instances.length);
+      all.inFlight.set(
+        { role },
+        instances.reduce((sum, { inFlight }) => sum + inFlight, 0),
+      );
+    }
+    for (const [role, { messages, bytes }] of exchange.dispatcher.queued()) {
+      all.queued.set({ role }, messages);
+      all.queuedBytes.set({ role }, bytes);
+    }
+    all.unclaimed.set(exchange.unclaimed.messages);
+  };
+  const text = (): Promise<string> => {
+    collect();
+    return registry.metrics();
+  };
+  return { contentType: registry.contentType, text };
+}
+
+async function loadClient(): Promise<typeof import('prom-client')> {
+  try {
+    const loaded = await import('prom-client');
+    return loaded.default ?? loaded;
+  } catch (cause) {
+    throw new NyotaError(
+      'NYOTA_INVALID_OPTION',
+      "/metrics needs the package 'prom-client': npm install prom-client",
+      { cause },
+    );
+  }
 }

@@ -27,10 +27,18 @@ import {
   value,
   variable,
 } from '../options.js';
-import { DEFAULT_PER_SECOND, type RateLimit } from './rate-meter.js';
-import { LearnedRoutes, type Routes, RouteTable, type Routing } from './routes.js';
-import { loadRoutes, parseJson, readDataFile, routesFromEnvironment } from './routes-file.js';
+import {
+  LearnedRoutes,
+  loadRoutes,
+  parseJson,
+  type Routes,
+  RouteTable,
+  type Routing,
+  readDataFile,
+  routesFromEnvironment,
+} from './routes.js';
 import type { Tokens } from './senders.js';
+import { DEFAULT_PER_SECOND, type RateLimit } from './traffic.js';
 
 /** Times are milliseconds, sizes are bytes. */
 export interface ExoComOptions {

@@ -5,7 +5,7 @@
 
 import { MAX_AWAITED, type MessageRef, messageKey } from '../exorelay/message.js';
 import type { Clock, ClockTimer } from '../index.js';
-import type { Instance } from './instance.js';
+import type { Instance } from './instances.js';
 
 interface Lost {
   readonly ref: MessageRef;

@@ -16,7 +16,7 @@ import {
   sizeOf,
 } from '../exorelay/message.js';
 import type { Clock, ClockTimer } from '../index.js';
-import type { Delivery } from './delivery.js';
+import type { Delivery } from './instances.js';
 
 export interface GateOptions {
   readonly timeoutMs: number;

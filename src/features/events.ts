@@ -66,7 +66,7 @@ export class Events implements Feature {
     return this.#append(body, undefined);
   }
 
-  /** Sends an event at most once. False where it was dropped. */
+  /** Sends an event at most once. False if it was dropped. */
   sendVolatile(event: string, args: readonly unknown[]): boolean {
     this.#link.assertLive();
     const body = this.#link.encodeView([event, args], 1, 'args');
@@ -119,7 +119,7 @@ export class Events implements Feature {
     return link.hasRoom;
   }
 
-  // A closure within `receive` would cost every event the memory of what it sees.
+  // Not within `receive`, where a closure would cost every event the memory of what it captures.
   #settleWith(seq: number, event: string, settling: PromiseLike<unknown>): void {
     const link = this.#link;
     const epoch = link.begin(seq, this.#host.now(), event);
@@ -135,7 +135,7 @@ export function parseEventBody(value: unknown): EventBody {
   return body as unknown as EventBody;
 }
 
-/** A name that this side uses for its own life: the other side can neither cause nor fake it. */
+/** Refuses the names of nyota's own events: the other side can neither cause nor fake one (docs/design.md, rule 60). */
 export function refuseReserved(event: string): void {
   if (!isLifecycleEvent(event)) return;
   throw new NyotaError('NYOTA_RESERVED_EVENT', `the event name '${event}' is reserved`);

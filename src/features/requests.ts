@@ -6,7 +6,8 @@
  *   CANCEL  [id, code]                    ->  its signal is aborted, and no reply follows
  *
  * All three are sequenced, so a cut in the middle is not an error. Each request settles exactly once: by the reply, its
- * deadline, an abort, or the end of the session. Replies and cancels overtake what is held back: see link.ts.
+ * deadline, an abort, or the end of the session (docs/design.md, rule 45). Replies and cancels overtake what is held back:
+ * see link.ts.
  */
 import { decodePayload, encodePrepared } from '../codec/payload.js';
 import type { PayloadLimits } from '../codec/scan.js';
@@ -29,7 +30,7 @@ export type RequestBody = readonly [id: number, event: string, args: unknown[], 
 export type ReplyBody = readonly [id: number, ok: boolean, value: unknown];
 export type CancelBody = readonly [id: number, code: ErrorCode];
 
-/** A body that fits whatever was agreed. */
+/** A body of this size fits, whatever limits were agreed on. */
 const SURE_BYTES = MIN_FRAME_BYTES - SEQUENCED_HEADER_BYTES;
 const NEVER = Number.POSITIVE_INFINITY;
 
@@ -97,7 +98,7 @@ type Done = (ok: boolean, value: unknown) => void;
 
 /** Nothing here may throw into the session. */
 export interface RequestsHost extends LinkHost {
-  /** Runs the handler of a request, which calls `done` once, now or later. False where there is no handler. */
+  /** Runs the handler of a request, which calls `done` once, now or later. False if there is no handler. */
   handle(event: string, args: unknown[], request: RunningRequest, done: Done): boolean;
 }
 
@@ -155,7 +156,7 @@ export class Requests implements Feature {
     return id;
   }
 
-  /** Stops waiting for a reply: the request is taken back, or its handler is told. */
+  /** Stops waiting for a reply: the request is taken back, or its handler is told (docs/design.md, rule 48). */
   cancel(id: number, error: NyotaError): void {
     const request = this.#take(id);
     if (request !== undefined) this.#giveUp(request, error);
@@ -174,7 +175,10 @@ export class Requests implements Feature {
     this.#host.settled();
   }
 
-  /** A request that is dropped unsent fails with its frame. Apart from `request`: its closure would cost every request. */
+  /**
+   * A request that is dropped unsent fails with its frame. A method of its own: within `request` the closure would cost every
+   * request.
+   */
   #expire(seq: number, id: number, expiresAt: number): void {
     const onAck = (error?: NyotaError): void => {
       if (error !== undefined) this.#take(id)?.reject(error);
@@ -182,14 +186,14 @@ export class Requests implements Feature {
     this.#link.track(seq, { expiresAt, onAck });
   }
 
-  /** Takes one out: its caller settles it. Undefined for one that was settled before. */
+  /** Takes a request out, for the caller to settle. Undefined if it has settled already. */
   #take(id: number): PendingRequest | undefined {
     const request = this.#pending.get(id);
     if (request !== undefined) this.#pending.delete(id);
     return request;
   }
 
-  /** The one that a frame belongs to. Looks at all: for rare occasions. */
+  /** The request that a frame carries. Looks at all of them: for rare occasions. */
   #find(seq: number): PendingRequest | undefined {
     for (const [, request] of this.#pending.entries()) if (request.seq === seq) return request;
     return undefined;
@@ -241,7 +245,7 @@ export class Requests implements Feature {
     if (now >= this.#runningDeadline) this.#abortOverdue(now);
   }
 
-  /** A request that was given up after it was sent does not go along: its cancel doesn't either. */
+  /** A request that was given up after it was sent does not go along, and neither does its CANCEL (docs/design.md, rule 46). */
   wanted(): (type: number, seq: number) => boolean {
     const seqs = new Set(this.#pending.entries().map(([, { seq }]) => seq));
     return (type, seq) => type === RequestFrame.REQUEST && seqs.has(seq);
@@ -278,7 +282,7 @@ export class Requests implements Feature {
     this.#lastId = Math.max(this.#lastId, image.lastSeq);
   }
 
-  /** A reply has come. A late one, whose request was settled before, is nobody's. */
+  /** A reply has come. One whose request has settled already is ignored. */
   #replied(id: number, ok: boolean, value: unknown): void {
     const request = this.#take(id);
     if (request === undefined) return;
@@ -329,7 +333,7 @@ export class Requests implements Feature {
     if (!request.aborted) this.#reply(request.id, ok, value);
   }
 
-  /** Never fails: what can't be sent is replaced by the error that says so. */
+  /** Never fails: what can't be sent is replaced by the error that says so (docs/design.md, rule 47). */
   #reply(id: number, ok: boolean, value: unknown): void {
     const link = this.#link;
     let body: Body;

@@ -1,6 +1,6 @@
 /**
- * One side of a session: the link, and the features that stand on it, listed in the order in which they carry what is left into a
- * new one. A new feature is its folder and a line here (and one in the table of frame types). Pure.
+ * One side of a session: the link, and the features that stand on it, in the order in which they carry what is left into a
+ * new session. A new feature is a folder or a file, its types in the table and a line here. Pure.
  */
 import { FeatureTable } from '../link/feature.js';
 import { Link } from '../link/link.js';

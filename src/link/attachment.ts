@@ -1,10 +1,10 @@
 /**
  * What a link has only while a connection is attached: the control frames that wait to be written, whether the other side
- * still lives and how long a round trip takes (heartbeat), and how many frames came that carry nothing (flood meter).
- * Gone with its connection. Pure: time is handed in.
+ * still lives and how long a round trip takes (heartbeat), and how many frames came that carry nothing (flood meter). Gone
+ * with its connection. Pure: time is handed in.
  *
- * Both sides ping. Any byte that arrives counts as life. TCP's keepalive found nothing in 20 s on a dead link, so this is
- * what finds a link that died without a FIN: within the ping interval plus the ping timeout.
+ * Both sides ping, and any byte that arrives counts as life (docs/design.md, rule 8). TCP's keepalive found nothing in 20 s
+ * on a dead link, so this is what finds a link that died without a FIN: within the ping interval plus the ping timeout.
  */
 import { decodePayload } from '../codec/payload.js';
 import { NyotaError } from '../errors.js';
@@ -51,7 +51,7 @@ export class Attachment {
     return this.#heartbeat.nextDeadline;
   }
 
-  /** True where a control frame waits to be written. */
+  /** True if a control frame waits to be written. */
   get hasControl(): boolean {
     return this.#control.length > 0;
   }
@@ -71,7 +71,7 @@ export class Attachment {
     this.#heartbeat.setReading(reading, this.#peerPingIntervalMs, now);
   }
 
-  /** A control frame of the session's. True where an answer waits to be written. Throws for one that belongs nowhere. */
+  /** Takes a control frame. True if an answer waits to be written. Throws for a frame that has no place here. */
   receive(frame: FrameView, now: number): boolean {
     // The answer to a ping of ours is no flood, however many come at once after a pause of the other side.
     const answers = frame.type === FrameType.PONG && this.#pingsOut > 0;
@@ -98,7 +98,7 @@ export class Attachment {
     this.#control.push(frame);
   }
 
-  /** What time alone brings; a ping that is due waits to be written then. */
+  /** Does what time alone brings: a ping that is due is queued. */
   tick(now: number, reading: boolean): Pulse {
     const pulse = this.#heartbeat.tick(now);
     if (pulse === 'ping') {
@@ -109,7 +109,7 @@ export class Attachment {
     return pulse;
   }
 
-  /** All that waits, behind `first`, as one piece; undefined where there is nothing. */
+  /** Returns `first` and all that waits as one piece; undefined if there is nothing. */
   take(first: Buffer | undefined): Buffer | undefined {
     const control = this.#control;
     if (first !== undefined) control.unshift(first);
@@ -133,7 +133,10 @@ const LEAST_PEER_INTERVAL_MS = 20;
 
 export type Pulse = 'quiet' | 'ping' | 'dead';
 
-/** A ping that tells of a pause waits so long: who pauses for every message would flood the other side otherwise. */
+/**
+ * How long a ping that tells of a pause waits: a side that pauses for every message would otherwise flood the other one with
+ * pings.
+ */
 const TELL_PAUSE_MS = 100;
 
 /** Share of a new measurement in the smoothed round-trip time: TCP's own, RFC 6298. */
@@ -175,7 +178,7 @@ export class Heartbeat {
     this.#reading = reading;
     this.#heardAt = now;
     const own = this.#options.pingIntervalMs;
-    // 0: the other side never pings, so it has no pace. What it announces may not make us a flooder.
+    // 0: the other side never pings, so it has no pace. What it announces must not make this side flood it.
     const theirs = peerIntervalMs === 0 ? own : Math.max(peerIntervalMs, LEAST_PEER_INTERVAL_MS);
     this.#intervalMs = reading ? own : Math.min(own, theirs);
     this.#nextPingAt = Math.min(this.#nextPingAt, now + TELL_PAUSE_MS);
@@ -205,7 +208,7 @@ export class Heartbeat {
     return this.#pingId;
   }
 
-  /** True where the pong answers the last ping. */
+  /** True if the pong answers the last ping. */
   pong(id: number, now: number): boolean {
     if (id !== this.#pingId || this.#pingSentAt === 0) return false;
     const sample = Math.max(0, now - this.#pingSentAt);
@@ -222,7 +225,7 @@ export class Heartbeat {
 
 export const MAX_CONTROL_FRAMES_PER_SECOND = 100;
 const WINDOW_MS = 1000;
-/** A shorter interval than this explains no more frames: otherwise a peer could set its own limit. */
+/** A shorter ping interval than this allows for no more frames: otherwise a peer could set its own limit. */
 const LEAST_INTERVAL_MS = 100;
 
 /**

@@ -1,10 +1,10 @@
 /**
- * What stands on a link: events, requests, the shared store. A feature owns frame types, and is both ends of what they
- * mean; the link keeps its frames in order, acknowledged, and replayed, and never asks what they say.
+ * What stands on a link: events, requests, the shared store. A feature owns frame types, and does all that they mean, at both
+ * ends; the link keeps its frames in order, acknowledged and replayed, and never looks at what they say.
  *
- * A new feature is one folder (or file) with a class of this interface and one line in features/features.ts. Everything
- * that is optional here is for features that need it: the echo counter in test/unit/link/feature.test.ts has none of it.
- * Pure: types, and the table of who owns which frame type.
+ * A new feature is a folder or a file with a class that implements this interface, its types in the table and a line in
+ * features/session-core.ts. What is optional here is for features that need it: the echo counter in
+ * test/unit/link/feature.test.ts has none of it. Pure: types, and the table of who owns which frame type.
  */
 import type { PayloadLimits } from '../codec/scan.js';
 import type { NyotaError } from '../errors.js';
@@ -27,11 +27,11 @@ export interface FrameView {
 
 /** The session is over at the other side, and a new one begins here with what was never handled. */
 export interface Carry {
-  /** What those hear who waited for an answer of the old session. */
+  /** The error for those who wait for an answer of the old session. */
   readonly error: NyotaError;
-  /** False: the other side forgot the session on purpose, and what both sides shared is forgotten with it. */
+  /** False: the other side has invalidated the session, so what both sides shared is forgotten with it. */
   readonly keepShared: boolean;
-  /** Old numbers of the frames that go along, to their new ones. Empty until they have them. */
+  /** The old numbers of frames that go along, mapped to their new ones. Empty until they have new ones. */
   readonly numbers: ReadonlyMap<number, number>;
   /** Called in this order once all is in place: users' callbacks may send. */
   readonly later: Array<() => void>;
@@ -48,21 +48,24 @@ export interface FeatureTypes {
 export interface Feature {
   /**
    * Reads the body of a sequenced frame, whole, before the link accepts it.
-   * @throws NyotaError what must end the connection, and where it is our own frame, why the other side could not take it
+   * @throws NyotaError what must end the connection; for a frame of our own, why the other side could not take it
    */
   decode(frame: FrameView, limits: PayloadLimits): unknown;
   /**
-   * Does what an accepted frame asks for, in order. True where it is done. Otherwise the feature has called `link.begin(seq)`
+   * Does what an accepted frame asks for, in order. True if it is done. Otherwise the feature has called `link.begin(seq)`
    * and calls `link.settled` once it is: until then no acknowledgement claims the frame.
    *
    * @param seq 0: held back from a session that is over; nothing is acknowledged
-   * @param now when its bytes arrived, or when it was let go
+   * @param now when its bytes arrived; for a frame that was held back, when it was let go
    */
   receive(type: number, body: unknown, seq: number, now: number): boolean;
   /** The session is over for good: whoever waits hears the error. */
   end(error: NyotaError): void;
 
-  /** True: its frames are checked against its own state, so it receives them before the link accepts them. */
+  /**
+   * True: its frames are checked against its own state, so it receives them before the link accepts them (docs/design.md,
+   * rule 44).
+   */
   readonly mayRefuse?: boolean;
   /** True for a frame that need not wait behind those that are held back. */
   overtakes?(type: number): boolean;
@@ -72,20 +75,23 @@ export interface Feature {
   chunkEnd?(): void;
   /** The other side has handled all up to this number. */
   acknowledged?(seq: number): void;
-  /** A frame of this feature's was taken back unsent: the other side takes nothing of its kind. */
+  /** A frame of this feature was taken back unsent, because the other side could not take it. */
   withdrawn?(type: number, seq: number, error: NyotaError): void;
   readonly nextDeadline?: number;
   tick?(now: number): void;
 
-  /** At the end of a session: tells of each frame of ours whether somebody still waits for what it asks. */
+  /** Called when a session is lost. The function that it returns says of each frame of ours whether anybody still wants it. */
   wanted?(): (type: number, seq: number) => boolean;
-  /** A frame of the old session that is held back: true where it stays so in the new one. It may take effect here. */
+  /**
+   * A frame of the old session that is held back: true if it stays held in the new one. The feature may let it take effect
+   * here instead.
+   */
   keepsHeld?(type: number, body: unknown, seq: number): boolean;
-  /** Puts in what must come before all that goes along. */
+  /** Appends what must come before everything that goes along. */
   carry?(carry: Carry): void;
   /** What goes along has its new numbers. */
   carried?(carry: Carry): void;
-  /** What the other side asked for in the old session: nobody waits for it any more. */
+  /** Nobody waits any more for what the other side has asked for in the old session. */
   abandon?(reason: NyotaError): void;
 
   /** With a durable store: from here on, what changes is remembered until `takeChanges`. */
@@ -99,7 +105,7 @@ export interface Feature {
 
 const NOBODY = 0xff;
 
-/** Which of a list of features owns a frame type. One for all links with that list. */
+/** Says which feature of a list owns a frame type. One table serves all links with that list. */
 export class FeatureTable {
   readonly #sequenced = new Uint8Array(256).fill(NOBODY);
   readonly #unsequenced = new Uint8Array(256).fill(NOBODY);
@@ -111,7 +117,7 @@ export class FeatureTable {
     }
   }
 
-  /** The place of the owner in the list; of nobody's, one that no list has. */
+  /** The owner's place in the list; for a type that nobody owns, a place that no list has. */
   sequenced(type: number): number {
     return this.#sequenced[type] as number;
   }

@@ -88,7 +88,7 @@ export class IdMap<T> {
     this.#values = new Array<T | undefined>(slots).fill(undefined);
   }
 
-  /** Two that differ in their slots still do so with twice as many. */
+  /** Numbers in different slots are in different slots of twice as many, too. */
   #grow(): void {
     const ids = this.#ids;
     const values = this.#values;

@@ -28,7 +28,7 @@ export interface Unsettled {
 const NOT_BEGUN: Unsettled = { since: Number.POSITIVE_INFINITY, event: undefined };
 
 export class Inbox {
-  /** Which session's numbers these are: what settles later than its session is nobody's. */
+  /** Counts the sessions of this link: what settles after its session is over is ignored. */
   epoch = 0;
   #received = 0;
   #ackSent = 0;
@@ -45,7 +45,7 @@ export class Inbox {
   #changed = false;
   /** What is not settled, by number. Made when first needed. */
   #open: IdMap<Unsettled> | undefined;
-  /** The one that was added last. */
+  /** The entry that was added last. */
   #entry = NOT_BEGUN;
   /** All before this number are settled. A lower bound: `#firstOpen` moves it on. */
   #openFrom = 0;

@@ -17,7 +17,7 @@ import type { Awaitable, CoreImage, SessionBatch } from './persisted.js';
 /** Who keeps the session in a durable store. */
 export interface Keeper {
   commit(batch: SessionBatch): Awaitable<void>;
-  /** A step could not be stored: what is in memory is ahead of the store, and must go. */
+  /** A step could not be stored: memory is ahead of the store, so this process must let go of the session. */
   failed(error: NyotaError): void;
 }
 
@@ -33,7 +33,7 @@ export interface JournalParts {
 export class Journal {
   readonly #parts: JournalParts;
   readonly #keeper: Keeper;
-  /** Which session of this side's the steps are of. */
+  /** Counts the sessions of this side: a step of an older one lets nothing out. */
   #epoch = 0;
   #ended = false;
   /** The step that is being committed; the next one begins when it is done, with all that came meanwhile. */
@@ -73,16 +73,16 @@ export class Journal {
     this.#ended = true;
   }
 
-  /** Makes a step where one must not wait. */
+  /** Makes a step if something has changed that must not wait. */
   flush(): void {
     this.#step('due');
   }
 
-  /** A step of the owner's own, behind those of the session that are under way. */
+  /** Commits a step of the owner's own. The store takes it behind the steps that are under way. */
   async commit(batch: SessionBatch): Promise<void> {
-    // At once where nothing is waited for: a client's session may be another one a tick later.
+    // No wait without need: a tick later a client's session may be another one.
     if (this.#suspended !== undefined) await this.#suspended;
-    // Whatever the store does, nobody hears of its failure before this call has returned.
+    // In an async function, so that a store that throws is reported only after this call has returned.
     const committing = (async () => this.#keeper.commit(batch))();
     try {
       await committing;
@@ -102,8 +102,8 @@ export class Journal {
   }
 
   /**
-   * Calls `letGo` once all that had changed is in the store. At once then: by the time that a promise has told its caller, more
-   * may have changed.
+   * Calls `letGo` as soon as everything that has changed is in the store. A promise would tell its caller later, when more
+   * may have changed (docs/design.md, rule 23).
    */
   async whenSettled(letGo: () => void): Promise<void> {
     while (this.unsettled) await this.#stepOn();
@@ -116,8 +116,8 @@ export class Journal {
   }
 
   /**
-   * No step begins while `work` runs: it changes by what the store knows that this process owns the session. Steps that are
-   * under way are waited for first.
+   * Runs `work`, which changes the fence by which this process owns the session, between two steps: waits for those that are
+   * under way, and begins none before it is done (docs/design.md, rule 23).
    */
   async betweenSteps<T>(work: () => PromiseLike<T>): Promise<T> {
     while (this.unsettled) await this.#stepOn();
@@ -135,7 +135,7 @@ export class Journal {
     }
   }
 
-  /** While no step may begin. */
+  /** Pending while no step may begin. */
   get suspended(): Promise<void> | undefined {
     return this.#suspended;
   }
@@ -151,7 +151,7 @@ export class Journal {
     return this.#suspended !== undefined || this.#stepping !== undefined;
   }
 
-  /** True where a step must not wait. What was only received waits until its ack would be due; with `force` not even that. */
+  /** True if a step must not wait. What was only received waits until its ack is due; with `force` it does not wait either. */
   #due(force: boolean): boolean {
     if (this.#ended) return false;
     const { outbox, inbox, features, now } = this.#parts;

@@ -1,7 +1,7 @@
 /**
- * One side of a session, whole: what it sends is kept until it is handled at the other side, what it receives is dispatched
- * once and in order, however often the connection is cut. A link carries numbered frames and never asks what they say: that
- * is the business of the features that stand on it (feature.ts).
+ * One side of a session. What it sends is kept until the other side has handled it; what it receives is dispatched once and
+ * in order, however often the connection is cut. A link carries numbered frames and never looks at what they say: that is for
+ * the features that stand on it (feature.ts).
  *
  *              attach                       detach
  *   detached ---------> attached (n) ------------------> detached
@@ -9,11 +9,13 @@
  *                          `----´
  *   any state -- end --> ended
  *
- * A connection is known by its generation; what an old one still says is ignored. A connection pulls what is to be written.
+ * A connection is known by its generation; what an old one still says is ignored (docs/design.md, rule 12). A connection
+ * pulls what is to be written (docs/design.md, rule 13).
  *
- * Dispatch stops while the user paused it or while `maxRunningHandlers` frames are begun and not settled. What arrives then is
- * held, decoded, up to `highWaterBytes`; after that the connection is not read any more. Replies overtake held frames, unless
- * the user paused: two sides whose handlers all wait for a reply of the other would wait for ever.
+ * Dispatch stops while the user paused it or while `maxRunningHandlers` frames are begun and not settled. What arrives then
+ * is held, decoded, up to `highWaterBytes`; after that the connection is not read any more. Replies overtake held frames,
+ * unless the user paused: two sides whose handlers all wait for a reply of the other would wait for ever (docs/design.md,
+ * rule 14).
  *
  * Pure: sockets, timers and users are on the other side of `LinkHost`, so that the same link runs over TCP, in memory and in
  * a simulation. Touches outbox, inbox, tracker, attachment, journal, and features through their interface.
@@ -33,9 +35,7 @@ import { type Body, hasDrained, largerThanOutbox, Outbox } from './outbox.js';
 import type { CoreImage } from './persisted.js';
 import { Tracker, type TrackOptions } from './tracker.js';
 
-/**
- * What a link asks of whoever carries it out. Nothing here may throw into the link.
- */
+/** What a link asks of whoever carries it out. None of these methods may throw. */
 export interface LinkHost {
   /** Milliseconds since the epoch. */
   now(): number;
@@ -47,7 +47,7 @@ export interface LinkHost {
   setReading(reading: boolean): void;
   /** The outbox has room again after a send that returned false. */
   drain(): void;
-  /** Something less was left to do: see `Link.quiet`. */
+  /** Something has settled: `Link.quiet` may have become true. */
   settled(): void;
   /** An error that concerns the user, not the connection. */
   report(error: NyotaError): void;
@@ -85,7 +85,7 @@ class LinkCounters {
   expired = 0;
 }
 
-/** What a held frame takes in memory besides its body, in bytes: about. An empty one is not free. */
+/** About how many bytes a held frame takes besides its body: an empty one is not free. */
 const HELD_COST = 192;
 
 interface Held {
@@ -119,11 +119,11 @@ export class Link {
   #attachment: Attachment | undefined;
   #generation = 0;
   #roundTripMs: number | undefined;
-  /** Where the session is kept in a durable store. */
+  /** Undefined unless the session is kept in a durable store. */
   #journal: Journal | undefined;
 
   // Sending.
-  /** What a payload and a frame may be: never more than either side accepts. */
+  /** Limits of payloads and frames: of both sides' the smaller ones. */
   #payloadLimits: PayloadLimits;
   #maxFrameBytes: number;
   #wantsDrain = false;
@@ -138,16 +138,16 @@ export class Link {
   #running = 0;
   #paused = false;
   #reading = true;
-  /** What settles now, settles within a received chunk: acks that are due are found at its end. */
+  /** True while a frame is being received: acks that become due are found at the end of its chunk. */
   #receiving = false;
   #draining = false;
   /** When the chunk at hand arrived: the clock is asked once for all of its frames. */
   #chunkAt = 0;
   /** The highest number that came again on this connection. */
   #replayedSeq = 0;
-  /** Set by an image, until it is known what the other side had sent before. */
+  /** Set by an image, until the other side has said what it had sent before. */
   #restoredAt: number | undefined;
-  /** Up to this number a process before this one may have dispatched. */
+  /** A process before this one may have dispatched frames up to this number. */
   #redeliveredUpTo = 0;
 
   constructor(limits: Limits, host: LinkHost) {
@@ -160,7 +160,7 @@ export class Link {
   }
 
   /**
-   * Before anything else. In the order in which they carry what is left into a new session.
+   * Sets the features, in the order in which they carry what is left into a new session. Called before anything else.
    * @param table who owns which frame type, for these features in their order
    */
   use(features: readonly Feature[], table: FeatureTable): void {
@@ -182,7 +182,7 @@ export class Link {
     return this.#attachment?.roundTripMs ?? this.#roundTripMs;
   }
 
-  /** The other side has said that it pauses: that it does not read is no sign of death. */
+  /** The other side has said that it pauses, so it is not dead though it does not read. */
   get peerPaused(): boolean {
     return this.#attachment?.peerPaused === true;
   }
@@ -201,12 +201,12 @@ export class Link {
     return this.#reading;
   }
 
-  /** In a durable store; undefined without one. */
+  /** Keeps the session in step with its durable store; undefined without one. */
   get journal(): Journal | undefined {
     return this.#journal;
   }
 
-  /** @throws NyotaError the session's end, where it is over */
+  /** @throws NyotaError why the session is over, if it is */
   assertLive(): void {
     if (this.#state.is === 'ended') throw this.#state.error;
   }
@@ -214,8 +214,8 @@ export class Link {
   // A connection comes and goes.
 
   /**
-   * What a handshake must hold for this session to go on: neither side may know less than it once did, nor more
-   * than it was told (docs/design.md, rule 5). Changes nothing.
+   * Checks the other side's number in a handshake: neither side may know less than it once did, nor more than it was told
+   * (docs/design.md, rule 5). Returns the error that ends the session if they contradict each other. Changes nothing.
    *
    * @param received what the other side has received of ours
    */
@@ -229,9 +229,9 @@ export class Link {
   }
 
   /**
-   * A connection has shaken hands. Returns its generation, by which all its later calls are known.
-   * The caller has asked `diverged` before.
-   * @throws NyotaError the session's end, where it is over
+   * A connection has shaken hands. Returns its generation, by which all its later calls are known. The caller has asked
+   * `diverged` before.
+   * @throws NyotaError why the session is over, if it is
    */
   attach(theirs: WireLimits, received: number): number {
     const now = this.#host.now();
@@ -257,7 +257,7 @@ export class Link {
     return this.#generation;
   }
 
-  /** The connection is gone. False where a newer one has taken its place, or the session has ended. */
+  /** The connection is gone. False if a newer one has taken its place, or the session has ended. */
   detach(generation: number): boolean {
     if (!this.#isCurrent(generation)) return false;
     this.#roundTripMs = this.roundTripMs;
@@ -281,7 +281,7 @@ export class Link {
     return piece;
   }
 
-  /** Whether `pull` has more, right after it. */
+  /** True if there is more to pull; asked right after `pull`. */
   get hasMore(): boolean {
     return this.outbox.ready || this.#unsequenced.length > 0;
   }
@@ -295,7 +295,7 @@ export class Link {
     return attachment.take(acks ? encodeFrame(FrameType.ACK, { ack: inbox.takeAck() }) : undefined);
   }
 
-  /** The connection is gone, and with it what was at most once. */
+  /** The connection is gone, and with it the unsequenced frames that wait. */
   #detached(): void {
     this.#attachment = undefined;
     this.#state = DETACHED;
@@ -308,14 +308,14 @@ export class Link {
 
   // What a feature sends.
 
-  /** What a payload may be: never more than either side accepts. */
+  /** Limits of payloads: of both sides' the smaller ones. */
   get payloadLimits(): PayloadLimits {
     return this.#payloadLimits;
   }
 
   /**
-   * A body of these fields, of which the one at `users` is the user's; errors call it `root`. To be appended next: a view that the
-   * next encode overwrites, or its place in the outbox.
+   * Encodes the body of the frame that is appended next: returns a view that the next encode overwrites, or the body's place
+   * in the outbox. `users` is the index of the field with the user's values, which errors call `root`.
    * @throws NyotaError what can't travel
    */
   encode(fields: unknown[], users: number, root: string): Body {
@@ -327,7 +327,10 @@ export class Link {
     return encodePlain(fields, this.#payloadLimits) ?? this.#encodeOther(fields, users, root);
   }
 
-  /** @throws NyotaError `NYOTA_PAYLOAD_REFUSED` where a body that was encoded for many links is more than this other side accepts */
+  /**
+   * @throws NyotaError `NYOTA_PAYLOAD_REFUSED` if a body that was encoded for many links is more than the other side of this
+   * one accepts
+   */
   assertAccepted(body: Buffer): void {
     const { maxDepth, maxValues } = this.#payloadLimits;
     if (maxDepth >= this.limits.maxDepth && maxValues >= this.limits.maxValues) return;
@@ -347,17 +350,20 @@ export class Link {
     }
   }
 
-  /** Adds a frame and returns its number. Limits are the caller's business (`assertRoom`): what answers must go out in any case. */
+  /**
+   * Adds a frame and returns its number. The caller checks the limits (`assertRoom`); an answer is appended without a check,
+   * since it must go out in any case.
+   */
   append(type: number, flags: number, body: Body): number {
     const seq = this.outbox.append(type, flags, body);
     this.counters.sent++;
-    // Also for what says nothing of it, as a write to the store: its sender may wait for 'drain' too.
+    // Also for calls that don't return it, such as a write to the store: their senders may wait for 'drain' too.
     if (this.outbox.bytes > this.limits.highWaterBytes) this.#wantsDrain = true;
     this.#host.wake();
     return seq;
   }
 
-  /** True while one who sends need not wait for `drain`. */
+  /** True while a sender need not wait for `drain`. */
   get hasRoom(): boolean {
     return this.outbox.bytes <= this.limits.highWaterBytes;
   }
@@ -368,12 +374,12 @@ export class Link {
     if (options.expiresAt !== undefined || options.deadline !== undefined) this.#host.rearm();
   }
 
-  /** Takes one frame back while it is unsent. False where it has gone out. */
+  /** Takes one frame back while it is unsent. False if it has gone out (docs/design.md, rule 19). */
   withdraw(seq: number, error: NyotaError): boolean {
     return this.#tracker.withdraw(seq, error);
   }
 
-  /** A frame that is neither numbered nor kept; it goes out behind what is. False where it was dropped. */
+  /** Sends a frame that is neither numbered nor kept, behind the numbered ones. False if it was dropped. */
   sendUnsequenced(type: number, flags: number, body: Buffer): boolean {
     if (this.#attachment !== undefined) {
       this.#assertFrame(body.length);
@@ -404,9 +410,9 @@ export class Link {
     this.#unsequencedBytes = 0;
   }
 
-  /** What is not plain. */
+  /** Encodes what is not plain data. */
   #encodeOther(fields: unknown[], users: number, root: string): Buffer {
-    // Around it are the array itself and its other fields.
+    // The user's values lie one level deep, next to the other fields.
     fields[users] = prepare(fields[users], this.#payloadLimits, root, 1, fields.length);
     return encodePrepared(fields);
   }
@@ -497,12 +503,15 @@ export class Link {
       );
   }
 
-  /** A frame that carries nothing for the user has come: too many of them end the connection. */
+  /** A frame that carries nothing for the user has come: too many of them end the connection (docs/design.md, rule 65). */
   countControl(generation: number): void {
     if (this.#isCurrent(generation)) this.#countControl();
   }
 
-  /** A numbered frame. Throws what must end the connection; the frame is not accepted then. */
+  /**
+   * Takes a numbered frame: the next number only (docs/design.md, rule 2). Throws what must end the connection; the frame is
+   * not accepted then.
+   */
   receiveSequenced(frame: FrameView): void {
     const { inbox } = this;
     const now = this.#chunkAt;
@@ -511,7 +520,7 @@ export class Link {
       if (seq > inbox.received)
         throw new NyotaError('NYOTA_SEQUENCE_GAP', `frame ${seq} came after frame ${inbox.received}`);
       this.counters.duplicatesDropped++;
-      // A replay from further back than need be rises; what comes yet again is a flood.
+      // A replay that starts further back than it must has rising numbers. A frame that comes once more counts as flood.
       if (seq > this.#replayedSeq) this.#replayedSeq = seq;
       else this.#countControl();
       inbox.acknowledgeAgain();
@@ -584,10 +593,10 @@ export class Link {
   }
 
   /**
-   * The frame is not done when `receive` returns. Returns what `settled` wants to hear.
+   * For a frame that is not done when `receive` returns. Returns the epoch to pass to `settled`.
    *
-   * @param event the event whose listeners run, which settles by itself after `settleTimeoutMs`; undefined for a request, whose
-   * time is the caller's deadline
+   * @param event the event whose listeners run, which settles by itself after `settleTimeoutMs`; undefined for a request,
+   * whose time is the caller's deadline
    */
   begin(seq: number, since: number, event: string | undefined): number {
     this.#running++;
@@ -595,7 +604,7 @@ export class Link {
     return this.inbox.epoch;
   }
 
-  /** It is done now. Told once more, or for a session that is over, it changes nothing. */
+  /** The frame is done. A second call, or one for a session that is over, changes nothing. */
   settled(seq: number, epoch: number): void {
     const { inbox } = this;
     const now = this.#receiving ? this.#chunkAt : this.#host.now();
@@ -607,7 +616,7 @@ export class Link {
     this.#host.settled();
   }
 
-  /** A held frame that is not to be dispatched any more. */
+  /** Drops the first held frame that matches: it will not be dispatched. */
   dropHeld(type: number, matches: (body: unknown) => boolean): void {
     const held = this.#held.find((one) => one.type === type && matches(one.body));
     if (held !== undefined) held.type = FrameType.SKIP;
@@ -634,7 +643,10 @@ export class Link {
     return this.#restoredAt === undefined && this.dispatchedSeq >= this.#redeliveredUpTo;
   }
 
-  /** After an image: the other side has sent up to this number before, which may have been dispatched then. */
+  /**
+   * After an image: the other side had sent frames up to this number, so a process before this one may have dispatched them
+   * (docs/design.md, rule 26).
+   */
   expectRedelivery(sentBefore: number): void {
     if (this.#restoredAt === undefined) return;
     this.#redeliveredUpTo = Math.max(this.#redeliveredUpTo, sentBefore);
@@ -667,7 +679,7 @@ export class Link {
       this.#draining = false;
     }
     this.#updateReading();
-    // Perhaps outside of a received chunk: what they brought must go out.
+    // Outside of a received chunk nothing else sends what they brought.
     if (before > 0 && !this.#isEnded) this.#dispatched();
   }
 
@@ -702,7 +714,7 @@ export class Link {
   /** When `tick` has something to do; Infinity if never. */
   get nextDeadline(): number {
     const attachment = this.#attachment;
-    // An ack that is due was told by `wake`: it waits for the connection to take bytes, not for time.
+    // An ack that is due was announced by `wake`: it waits for the connection to take bytes, not for time.
     const ackAt = attachment === undefined || this.#ackAwaitsPull ? NEVER : this.inbox.ackDueAt;
     let next = Math.min(
       ackAt,
@@ -736,7 +748,7 @@ export class Link {
     );
   }
 
-  /** A stuck listener must not stop a session. */
+  /** A listener that never settles must not stop the session (docs/design.md, rule 18). */
   #settleOverdue(now: number): void {
     const { inbox } = this;
     const { settleTimeoutMs } = this.limits;
@@ -744,7 +756,7 @@ export class Link {
     const { epoch } = inbox;
     for (const [seq, { since, event }] of inbox.unsettled()) {
       if (since + settleTimeoutMs > now) break;
-      if (!inbox.isOpen(seq)) continue; // settled by what one before it brought
+      if (!inbox.isOpen(seq)) continue; // an earlier one has settled it
       if (event !== undefined) {
         const text = `a listener of '${printable(event)}' has not settled in ${settleTimeoutMs} ms; the event counts as handled`;
         this.#host.report(new NyotaError('NYOTA_SETTLE_TIMEOUT', text));
@@ -770,9 +782,10 @@ export class Link {
   }
 
   /**
-   * The session is over at the other side and a new one begins here (clients only). What was never handled goes along.
+   * The session is over at the other side and a new one begins here (clients only). What was never handled goes into the new
+   * one (docs/design.md, rule 6).
    *
-   * @param handled up to where the other side is known to have handled; undefined where it can't be known
+   * @param handled up to where the other side is known to have handled; undefined if it can't be known
    * @returns `uncertain`: messages that were sent, and of which nobody can tell whether they were handled
    */
   restart(handled: number | undefined, error: NyotaError, keepShared: boolean): { uncertain: number } {
@@ -793,7 +806,7 @@ export class Link {
       this.#heldBytes += held.bytes;
     }
     for (const feature of this.#features) feature.abandon?.(error);
-    // Nothing of the old session's settles any more, so nothing else would set these going.
+    // Nothing of the old session settles any more, so nothing else would dispatch these.
     this.#drainHeld();
     this.#journal?.restarted();
     return { uncertain };
@@ -850,7 +863,10 @@ export class Link {
   }
 }
 
-/** Only what is withdrawn, or says itself that it may be skipped, may be of nobody's. */
+/**
+ * For a frame of a type that no feature owns: only SKIP, and one with the flag OPTIONAL, may be skipped (docs/design.md, rule
+ * 54).
+ */
 function assertSkippable({ type, flags }: FrameView): void {
   if (type === FrameType.SKIP || (flags & Flag.OPTIONAL) !== 0) return;
   throw new NyotaError('NYOTA_UNKNOWN_FRAME', `unknown sequenced frame of type 0x${type.toString(16)}`);

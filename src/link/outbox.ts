@@ -1,6 +1,6 @@
 /**
  * What this side sends and the other has not acknowledged: the frames' bytes, in order, and one cursor between what the
- * connection at hand has been given and what it has not. Knows no socket and no clock; what frames say is not its business.
+ * connection at hand has been given and what it has not. Knows no socket and no clock, and never looks at what frames say.
  *
  * Replay and live sends go the same way (docs/design.md, rule 1): a new connection rewinds the cursor, and `take` hands out
  * bytes from there on. A second path lost messages in MQTT.js and in SignalR.
@@ -22,10 +22,13 @@ import { FrameType, LENGTH_BYTES, SEQUENCED_HEADER_BYTES } from '../wire/constan
 import { encodeFrame, writeSequencedHeader } from '../wire/frame-encoder.js';
 import type { StoredFrame } from './persisted.js';
 
-/** Small: an idle session that has ever sent something keeps one of it. */
+/** Small, since every idle session that has ever sent something keeps one. */
 const FIRST_SEGMENT_BYTES = 256;
 const MAX_SEGMENT_BYTES = 64 * 1024;
-/** A segment of up to this size is kept when all is acknowledged: request and reply in turn would allocate one each. */
+/**
+ * A segment of up to this size is kept when all is acknowledged: otherwise requests and replies in turn would allocate one
+ * each.
+ */
 const KEPT_SEGMENT_BYTES = 4 * 1024;
 /** Spare memory: as much as a sender of large messages keeps under way, and no more. */
 const MOST_SPARE_BYTES = 4 * 1024 * 1024;
@@ -47,7 +50,7 @@ interface Segment {
   draft?: boolean | undefined;
 }
 
-/** A payload for a frame: its bytes, or how many of them are in their place already. */
+/** A payload for a frame: its bytes, or how many there are if they are in their place already. */
 export type Body = Uint8Array | number;
 
 export function bytesOf(body: Body): number {
@@ -67,9 +70,9 @@ export class Outbox {
   #nextSeq = 1;
   #cursorSeq = 1;
   #sentSeq = 0;
-  /** No frame behind it is handed out: with a durable store, what is not committed. */
+  /** Frames with higher numbers are not handed out: with a durable store they are not committed yet. */
   #releasedSeq = Number.POSITIVE_INFINITY;
-  /** While it is shut: what is released behind the door. */
+  /** While the outbox is shut: up to which number `open` will release it. */
   #shutAt: number | undefined;
   readonly #uncommitted = new Uncommitted();
   /** Made when first needed: most sessions send nothing large. */
@@ -122,12 +125,15 @@ export class Outbox {
     this.#room.assert(this.frames, this.#bytes, SEQUENCED_HEADER_BYTES + payloadBytes);
   }
 
-  /** True once frames that may not be refused have gone over the limits by half: the other side takes nothing. */
+  /**
+   * True once frames that may not be refused have gone over the limits by half: the other side takes nothing (docs/design.md,
+   * rule 66).
+   */
   get overflowing(): boolean {
     return this.#room.isOver(this.frames, this.#bytes);
   }
 
-  /** What is in it now came along from a session before, and may be more than the limits: no sign of overflowing. */
+  /** What is in it now came from the session before. It may be more than the limits allow, which is no sign of overflowing. */
   markStart(): void {
     this.#room.started(this.frames, this.#bytes);
   }
@@ -138,9 +144,9 @@ export class Outbox {
   }
 
   /**
-   * Adds a frame and returns its number. The payload is copied, or where it is large its memory taken over, or it is in its place
-   * already. Limits are the caller's business (`assertRoom`): replies and store results must go out even where a user's message
-   * would be refused.
+   * Adds a frame and returns its number. The payload is copied, or where it is large its memory taken over, or it is in its
+   * place already. The caller checks the limits (`assertRoom`): replies and store results must go out even where a user's
+   * message would be refused.
    */
   append(type: number, flags: number, payload: Body): number {
     const seq = this.#nextSeq++;
@@ -213,7 +219,7 @@ export class Outbox {
   /** Moves the cursor so that the frame after `seq` is the next one. For a new connection. */
   rewind(seq: number): void {
     this.#room.attached(this.frames, this.#bytes);
-    // The connection before this one may be on its way out with bytes of it yet: nothing is written over them.
+    // The socket of the connection before this one may still hold these bytes: nothing is written over them.
     for (const segment of this.#segments) segment.lent = true;
     this.#cursorSegment = 0;
     this.#cursorOffset = this.#segments[0]?.start ?? 0;
@@ -236,7 +242,7 @@ export class Outbox {
 
   /**
    * Takes the content out of a frame that no connection has seen; its number goes out as an empty SKIP, so
-   * that the other side finds no gap. False where it has been sent already.
+   * that the other side finds no gap. False if it has been sent already.
    */
   withdraw(seq: number): boolean {
     if (seq <= this.#sentSeq || seq > this.lastSeq) return false;
@@ -278,7 +284,7 @@ export class Outbox {
     this.#shutAt = undefined;
   }
 
-  /** Frames that were taken in and that no store has: with their process they are lost. */
+  /** Frames that were taken in and that no store has: they are lost with their process (docs/design.md, rule 24). */
   get unstored(): number {
     return Math.max(0, this.lastSeq - this.#releasedSeq);
   }
@@ -288,7 +294,7 @@ export class Outbox {
     return this.#unsentBytes > 0 && this.#cursorSeq <= this.#releasedSeq;
   }
 
-  /** True where `takeUncommitted` has something. */
+  /** True if `takeUncommitted` has something. */
   get hasUncommitted(): boolean {
     return this.#uncommitted.has(this.lastSeq);
   }
@@ -352,7 +358,7 @@ export class Outbox {
     return end;
   }
 
-  /** The one that holds the payload of a frame of that size, behind room for its header at the end. */
+  /** The segment that has the payload of a frame of that size in place: behind its end and room for the header. */
   #segmentOf(payload: Body, size: number): Segment {
     if (typeof payload === 'number') return this.#segments[this.#segments.length - 1] as Segment;
     const memory = payload.length > MAX_SEGMENT_BYTES ? claimMemory(payload) : undefined;
@@ -379,7 +385,7 @@ export class Outbox {
     return segment;
   }
 
-  /** After a large frame another may follow, and is encoded in memory that was used before. */
+  /** After a large frame another may follow: provides memory that was used before for it. */
   #prepareLarge(): void {
     this.#spare ??= new SpareMemory();
     const last = this.#segments[this.#segments.length - 1] as Segment;
@@ -411,8 +417,8 @@ export class Outbox {
 }
 
 /**
- * Encodes plain data behind the last frame and room for a header, and tells how many bytes it has; or the bytes, where they do not fit
- * there. Undefined where it is not plain. Changes nothing that counts: what is behind the end is nobody's.
+ * Encodes plain data behind the last frame and room for a header, and tells how many bytes it has; or the bytes, where they
+ * do not fit there. Undefined if it is not plain. Changes nothing that counts: bytes behind the end belong to no frame.
  */
 function encodeBehind(segments: readonly Segment[], value: unknown, limits: PayloadLimits): Body | undefined {
   const segment = segments[segments.length - 1];
@@ -425,7 +431,7 @@ function encodeBehind(segments: readonly Segment[], value: unknown, limits: Payl
   if (typeof body !== 'number') return body;
   const inPlace =
     segment === segments[segments.length - 1] && segment.end === end && segment.buffer === buffer;
-  // Where not, a getter of the value has changed the outbox.
+  // If not, a getter of the value has changed the outbox.
   return inPlace ? body : Buffer.from(buffer.subarray(from, from + body));
 }
 
@@ -477,14 +483,14 @@ function visitFrames(
  * The memory of large frames that the other side has acknowledged, for the large frames that come: new memory for each costs
  * a sixth of the bytes a second (page faults; docs/performance.md, "What was tried").
  *
- * It is an outbox's own: a peer that acknowledges what it has not read would be sent what was put there since, and that may
- * only be what it is sent anyway.
+ * Each outbox has its own. A peer that acknowledges what it has not read is sent what was written there since, and that may
+ * only be what it is sent anyway (docs/design.md, rule 52).
  */
 class SpareMemory {
   readonly #memory: Buffer[] = [];
   #bytes = 0;
 
-  /** Takes what is large of segments that are gone. What a connection before the current one may hold is left alone. */
+  /** Takes the memory of large segments that are gone, except what a connection before the current one may hold. */
   keep(gone: readonly Segment[], largerThan: number): void {
     for (const { buffer, lent } of gone) {
       if (lent === true || buffer.length <= largerThan) continue;
@@ -495,7 +501,7 @@ class SpareMemory {
     while (this.#bytes > MOST_SPARE_BYTES) this.#bytes -= this.#memory.shift()?.length ?? this.#bytes;
   }
 
-  /** What came last: it is likeliest to be in a cache of the processor. */
+  /** The memory that came last: it is the most likely to be in a cache of the processor. */
   take(): Buffer | undefined {
     const memory = this.#memory.pop();
     if (memory !== undefined) this.#bytes -= memory.length;
@@ -512,7 +518,7 @@ class Uncommitted {
   /** Frames before that place that were withdrawn since. */
   #rewritten: number[] = [];
 
-  /** True where `take` has something of the frames up to `lastSeq`. */
+  /** True if `take` has something of the frames up to `lastSeq`. */
   has(lastSeq: number): boolean {
     return this.#seq <= lastSeq || this.#rewritten.length > 0;
   }
@@ -551,7 +557,7 @@ class Uncommitted {
     if (segment === this.#segment) this.#offset -= freed;
   }
 
-  /** All before `seq` are in the store, or of a session that is over. */
+  /** All frames before `seq` are in the store, or belong to a session that is over. */
   startAt(seq: number, segment: Segment | undefined, offset: number): void {
     this.#seq = seq;
     this.#segment = segment;
@@ -559,17 +565,20 @@ class Uncommitted {
     this.#rewritten = [];
   }
 
-  /** The outbox is empty. What is gone was committed: the next frame is the first that is not. */
+  /** The outbox is empty. Everything that was in it is committed, so the next frame is the first that is not. */
   emptied(segment: Segment | undefined): void {
     this.#segment = segment;
     this.#offset = 0;
   }
 }
 
-/** What is refused to a user, and when the other side takes so little that its connection is given up. */
+/**
+ * What is refused to a user (docs/design.md, rule 7), and when the other side takes so little that its connection is given
+ * up.
+ */
 class OutboxRoom {
   readonly #limits: OutboxLimits;
-  /** What of a new session's first content may still be here. */
+  /** How much of what came from the session before may still be here. */
   #startFrames = 0;
   #startBytes = 0;
   /** What was in it when the current connection began: its acks may be on their way. */
@@ -602,7 +611,7 @@ class OutboxRoom {
     );
   }
 
-  /** What is there now came along from a session before. */
+  /** What is there now came from the session before. */
   started(frames: number, bytes: number): void {
     this.#startFrames = frames;
     this.#startBytes = bytes;
@@ -634,14 +643,15 @@ const LARGE_MESSAGE_BYTES = 256 * 1024;
 const FEW_MESSAGES = 4;
 
 /**
- * Whether one who waits for room may go on: half of the high-water mark is free, or all but a few large messages are gone. Where
- * they are larger than the mark, waiting for the last of them would leave the connection idle until the next ones come.
+ * True if a sender that waits for room may go on: half of the high-water mark is free, or all but a few large messages are
+ * gone. Where they are larger than the mark, waiting for the last of them would leave the connection idle until the next ones
+ * come.
  */
 export function hasDrained(frames: number, bytes: number, highWaterBytes: number): boolean {
   return bytes <= highWaterBytes / 2 || (frames <= FEW_MESSAGES && bytes >= frames * LARGE_MESSAGE_BYTES);
 }
 
-/** For a message that would wait for a 'drain' that may never come. */
+/** The error for a message that would wait for a 'drain' that may never come. */
 export function largerThanOutbox(bytes: number, limit: number): NyotaError {
   const text = `the message takes ${bytes} bytes, and the outbox holds ${limit} at most (maxOutboxBytes)`;
   return new NyotaError('NYOTA_FRAME_TOO_LARGE', text);

@@ -23,7 +23,7 @@ export interface StoredEntry {
   /** undefined: the key is deleted. */
   readonly bytes: Buffer | undefined;
   readonly revision: number;
-  /** When it expires, in ms since the epoch; undefined: never, or not this side's business. */
+  /** When it expires, in ms since the epoch; undefined: never, or only the server knows. */
   readonly expiresAt: number | undefined;
 }
 
@@ -46,19 +46,19 @@ export interface CoreBatch {
   readonly trim?: number;
   /** The highest number given out. */
   readonly lastSeq?: number;
-  /** A client's: its store writes up to this frame are decided. */
+  /** Of a client: its store writes up to this frame are decided. */
   readonly resolvedSeq?: number;
 }
 
 /** One atomic step of a session, with what its owner changes of it. What is not there stays as it is. */
 export interface SessionBatch extends CoreBatch {
-  /** The client is gone since then; null: it is there. */
+  /** Since when the client has been away; null: it is connected. */
   readonly detachedAt?: number | null;
-  /** A client's: whether the server has welcomed the session. */
+  /** Of a client: whether the server has welcomed the session. */
   readonly established?: boolean;
   /**
-   * A client's: its session is over, and another begins under this credential. What was kept of the old one is forgotten but for
-   * the fence and the attempt, before the rest of this step takes effect.
+   * Of a client: its session is over, and another begins under this credential. Everything that was kept of the old one is
+   * forgotten, except the fence and the attempt, before the rest of this step takes effect.
    */
   readonly credential?: Buffer;
 }

@@ -70,7 +70,7 @@ export class Tracker {
     }
   }
 
-  /** Takes one message back while it is unsent. False where it has gone out. */
+  /** Takes one message back while it is unsent. False if it has gone out. */
   withdraw(seq: number, error: NyotaError): boolean {
     if (!this.#outbox.withdraw(seq)) return false;
     const tracked = this.#bySeq.get(seq);

@@ -5,7 +5,7 @@ import { isIP } from 'node:net';
 import { NyotaError, printable } from '../errors.js';
 import { describeValue, invalidOption } from '../options.js';
 
-/** A place to dial. `tls` is undefined where the address doesn't say. */
+/** A place to dial. `tls` is undefined if the address doesn't say. */
 export type Address =
   | { readonly port: number; readonly host?: string; readonly tls?: boolean }
   | { readonly path: string };

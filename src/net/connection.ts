@@ -22,7 +22,7 @@ export type SocketLike = Duplex & {
 
 /** Who reads a connection at the moment: the handshake first, the session then. */
 export interface ConnectionReader {
-  /** Bytes arrived. False: they are of no interest any more. */
+  /** Bytes have arrived. False drops them: nobody wants them any more. */
   chunkStart?(bytes: number): boolean;
   /** A whole frame, as the decoder shows it; valid during the call. What it throws ends the connection. */
   frame(frame: FrameDecoder): void;
@@ -41,11 +41,11 @@ export interface ConnectionReader {
 export interface ConnectionOptions {
   readonly clock: Clock;
   readonly maxFrameBytes: number;
-  /** A partial frame, or written bytes that nobody reads, for so long: `overdue`. */
+  /** How long a frame may stay partial, or written bytes unread, until `overdue` says so. */
   readonly stallTimeoutMs: number;
 }
 
-/** Above so many bytes waiting in the socket nothing more is written to it, unless the socket itself wants more. */
+/** While so many bytes wait in the socket nothing more is written, unless the socket's own high-water mark is higher. */
 const WRITE_AHEAD_BYTES = 256 * 1024;
 /** How long a closing connection waits for the other side's end before it is cut. */
 const LINGER_MS = 1_000;
@@ -59,10 +59,10 @@ export class Connection {
   readonly decoder: FrameDecoder;
   readonly #options: ConnectionOptions;
   #reader: ConnectionReader;
-  /** Never below the socket's own mark: only a socket above that tells of it with 'drain'. */
+  /** At least the socket's own high-water mark: a socket emits 'drain' only after it was above that. */
   readonly #writeAheadBytes: number;
   #phase: Phase = 'preamble';
-  /** What has come of it; empty before and after. */
+  /** The part of the preamble that has arrived; empty once it is whole. */
   #preamble = NOTHING;
   #bytesRead = 0;
   /** Frames are left in the decoder until `release`. */
@@ -115,7 +115,7 @@ export class Connection {
     this.#reader = reader;
   }
 
-  /** Lets the frames that have arrived wait, and stops reading: the handshake is thinking. */
+  /** Stops reading, and keeps the frames that have arrived: the handshake has to decide first. */
   hold(): void {
     this.#held = true;
     this.socket.pause();
@@ -131,7 +131,7 @@ export class Connection {
   /** Stops or starts reading; TCP's window does the rest. */
   setReading(reading: boolean): void {
     this.#reading = reading;
-    // A frame that stays partial because we do not read is nobody's fault.
+    // A frame that stays partial while we do not read is no stall.
     this.#partialSince = Number.POSITIVE_INFINITY;
     if (reading) this.#notePartial(true);
     if (reading && !this.#held) this.socket.resume();
@@ -191,11 +191,11 @@ export class Connection {
     return undefined;
   }
 
-  /** Says a last thing and ends: what was written goes out, then the socket closes. `closed` is called at once. */
+  /** Writes `last` and ends: what was written goes out, then the socket closes. The reader's `closed` is called at once. */
   end(last: Buffer | undefined, error?: NyotaError): void {
     if (!this.open) return;
     if (this.#rest !== undefined) {
-      // A frame is half written: nothing can be said behind it.
+      // A frame is half written, so no other frame can follow it.
       this.destroy(error);
       return;
     }
@@ -246,7 +246,7 @@ export class Connection {
   }
 
   #process(): void {
-    // A reader may release or hold from within; the loop that runs already sees it.
+    // A reader may call `release` or `hold` while it has a frame: the loop that is running sees it.
     if (this.#processing) return;
     this.#processing = true;
     let frames = 0;

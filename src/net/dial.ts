@@ -59,7 +59,7 @@ export interface DialOptions {
   /** Dialling included, TLS included. */
   readonly connectTimeoutMs: number;
   readonly signal: AbortSignal;
-  /** Is told of what holds the process while it dials: `ref` and `unref` reach it. */
+  /** Holds what keeps the process alive while it dials, so that `ref` and `unref` reach it. */
   readonly handles: HandleSet;
 }
 
@@ -162,7 +162,7 @@ export function untilConnected(socket: SocketLike): Promise<void> {
 }
 
 function readyEvent(socket: SocketLike): string | undefined {
-  if (socket.destroyed) return 'connect'; // never comes: 'close' does, or has
+  if (socket.destroyed) return 'connect'; // 'connect' never comes: the socket has emitted 'close', or will
   if (socket instanceof tls.TLSSocket) return socket.alpnProtocol === null ? 'secureConnect' : undefined;
   return (socket as { connecting?: boolean }).connecting === true ? 'connect' : undefined;
 }

@@ -2,8 +2,8 @@
 
 /**
  * How many connections the system keeps until the process takes them; it cuts that to its own limit (`net.core.somaxconn`).
- * With Node's 511 the first bytes of what comes above are dropped when thousands of clients come back at once, and their
- * systems try again only after 1 and 3 s.
+ * Node's own default is 511. When thousands of clients come back at once, the system drops what comes above that, and the
+ * clients' systems try again only after 1 and 3 s.
  */
 const BACKLOG = 65_535;
 
@@ -22,7 +22,7 @@ export function withBacklog(args: readonly unknown[]): readonly unknown[] {
   return [...where, BACKLOG, ...args.slice(given.length)];
 }
 
-/** What net.Server takes for one, wherever it stands. */
+/** True for what net.Server takes as a backlog, at whatever place it stands. */
 function isBacklog(value: unknown): boolean {
   return (typeof value === 'number' || typeof value === 'string') && value !== '' && Number(value) >= 0;
 }

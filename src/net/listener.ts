@@ -37,7 +37,8 @@ export interface ListenerHooks {
   /** It is gone before it began. */
   left(arrival: Arrival): void;
   /**
-   * A socket, its TLS done. `since`: when its TCP connection was accepted. With an error: it is to be refused for that.
+   * A socket whose TLS handshake, if any, is done. `since`: when its TCP connection was accepted. `refusal`: refuse it for
+   * that.
    */
   socket(socket: SocketLike, since: number, refusal: NyotaError | undefined): void;
   listening(): void;
@@ -59,11 +60,11 @@ export class Listener {
   readonly #server: net.Server;
   readonly #options: ListenerOptions;
   readonly #hooks: ListenerHooks;
-  /** By remote address and port: the TLS socket does not tell which raw one is behind it. */
+  /** Keyed by remote address and port, since a TLS socket does not say which raw socket it is on. */
   readonly #handshakes = new Map<string, Handshake>();
-  /** All that are open; of one with TLS the raw one until its handshake is done. */
+  /** All open sockets. For a connection with TLS this is the raw socket until the TLS handshake is done. */
   readonly #sockets = new Set<SocketLike>();
-  /** Those that have not begun. */
+  /** Connections that wait for their turn. */
   readonly #arrivals = new Map<SocketLike, Arrival>();
 
   /** @throws NyotaError `NYOTA_INVALID_OPTION` for TLS options, or a `createServer`, that make no server */
@@ -91,7 +92,7 @@ export class Listener {
     return this.#handshakes.size;
   }
 
-  /** Connections that are open, whatever has become of them. */
+  /** All open connections, in whatever state. */
   get open(): number {
     return this.#sockets.size;
   }
@@ -147,7 +148,7 @@ export class Listener {
     const unread = { pauseOnConnect: true };
     if (this.#options.tls === undefined) return net.createServer({ ...serverOptions, ...unread }, onSocket);
     try {
-      // The deadline is ours, on the clock that was handed in; node's is only the second line.
+      // Our own timer keeps the deadline, on the clock that was handed in. Node's is there in case ours fails.
       return tls.createServer({ handshakeTimeout: 2 * handshakeTimeoutMs, ...options, ...unread }, onSocket);
     } catch (cause) {
       const text = textOf(cause);
@@ -166,7 +167,7 @@ export class Listener {
       act(since, refusal);
     };
     const arrival: Arrival = {
-      // One from a server of the user's own making may be read from already.
+      // A server of the user's own may have begun to read it.
       mayWait: socket.isPaused(),
       begin: () => settle(undefined),
       refuse: settle,
@@ -182,7 +183,7 @@ export class Listener {
     socket.on('close', this.#onClose);
   }
 
-  /** Is called on the socket: one function for all of them. */
+  /** One function for all sockets; each calls it with itself as `this`. */
   readonly #onClose = bound(this, (listener: Listener, socket: SocketLike): void => {
     listener.#sockets.delete(socket);
     const arrival = listener.#arrivals.get(socket);
@@ -191,7 +192,10 @@ export class Listener {
     listener.#hooks.left(arrival);
   });
 
-  /** The server's own listener begins the TLS handshake: it is called when the connection's turn has come. */
+  /**
+   * Takes the server's own 'connection' listener, which begins the TLS handshake, and calls it when the connection's turn has
+   * come.
+   */
   #deferHandshakes(): void {
     const server = this.#server;
     const handshake = server.listeners('connection');
@@ -233,7 +237,7 @@ export class Listener {
     this.#hooks.socket(socket, handshake?.since ?? this.#options.clock.now(), undefined);
   }
 
-  /** Tells of it once. */
+  /** Reports a failed TLS handshake, once. */
   #handshakeFailed(key: string, error: Error): void {
     const handshake = this.#endHandshake(key);
     if (handshake === undefined) return;
@@ -252,7 +256,7 @@ export class Listener {
   }
 }
 
-/** A listener that is told which socket it was called on. */
+/** Makes a listener that is handed its owner and the socket that it was called on. */
 function bound<T>(owner: T, listener: (owner: T, socket: SocketLike) => void): (this: SocketLike) => void {
   return function (this: SocketLike): void {
     listener(owner, this);

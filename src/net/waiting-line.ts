@@ -1,20 +1,21 @@
 /**
- * The line before a server's door: so many connections may be in their handshake at a time, and those above wait here until
- * one of them is through. Knows no socket: what begins, and how one is refused, is handed in; so is the clock.
+ * Connections that wait for their handshake. Only so many may be in it at a time; the others wait here, unread, until one of
+ * those is through. Knows no socket: each arrival brings its own `begin` and `refuse`; the clock is handed in
+ * (docs/design.md, rule 63).
  *
  *   arrive --> begins at once
  *          `-> waits --> begins in turn
  *          `--------´--> is refused
  *
- * A burst of honest clients passes in a moment. Peers that hold every place and never finish must not keep others waiting in
- * silence: those are told soon that the server is busy.
+ * A burst of honest clients passes in a moment. Peers that hold every place and never finish must not keep the others waiting
+ * in silence: whoever waits in vain is soon told that the server is busy.
  */
 import type { Clock, ClockTimer } from '../clock.js';
 import { NyotaError } from '../errors.js';
 
-/** A connection that was accepted, and of which nothing is done before its turn. */
+/** A connection that was accepted. Nothing is read of it before its turn. */
 export interface Arrival {
-  /** False where its bytes can't be left unread: it begins at once or not at all. */
+  /** False if its bytes can't be left unread: it begins at once or not at all. */
   readonly mayWait: boolean;
   begin(): void;
   refuse(error: NyotaError): void;
@@ -24,24 +25,27 @@ export interface WaitingLineOptions {
   readonly clock: Clock;
   /** Whether one more may begin. */
   readonly hasPlace: () => boolean;
-  /** Whether one more may wait behind so many. */
+  /** Whether one more may wait when so many wait already. */
   readonly takesMore: (waiting: number) => boolean;
   /** Nobody waits longer, however well the line moves. */
   readonly longestWaitMs: number;
 }
 
 /**
- * Who has waited for so many steps is refused, where nobody has finished a handshake for as many. Steps, not time: a process
- * that was busy with accepting for all of a second has not read a byte yet, and that is nobody's fault. Between two steps
- * it reads.
+ * A connection is refused when it has waited for so many steps, and nobody has finished a handshake in as many. Counted in
+ * steps of a timer, not in time: a process that spent a whole second on accepting has not read a byte yet, but between two
+ * steps it reads.
  */
 const STEP_MS = 250;
 const PATIENCE_STEPS = 4;
-/** One step more for each so many that wait: a crowd that shares a few busy processes takes a while to say its first word. */
+/**
+ * One step more for each thousand that wait: a crowd whose clients share a few busy processes needs longer to send its first
+ * bytes.
+ */
 const CROWD = 1_000;
 /** Clients that are refused come back after half to one and a half of it, so that they don't all come at once again. */
 const RETRY_MS = 1_000;
-/** Each step of it, modulo 1, falls into the widest gap that those before have left. */
+/** Its multiples, modulo 1, each fall into the widest gap that those before have left: so retries are spread evenly. */
 const GOLDEN_RATIO = 0.618_034;
 
 export class WaitingLine {
@@ -82,7 +86,7 @@ export class WaitingLine {
   /**
    * A place may be free.
    *
-   * @param finished a handshake came to its good end: the line moves
+   * @param finished true if a handshake was completed: the line moves
    */
   placeFreed(finished: boolean): void {
     if (this.#waiting.size === 0) return;

@@ -1,7 +1,7 @@
 /**
- * What a session is known by. The client makes a secret of 256 bits and keeps it; everything else is derived:
- * the public id, and the verifier that the server keeps instead of the secret. So a client whose WELCOME was lost
- * opens again with the same secret and finds the same session. Pure: the secret is handed in.
+ * What a session is known by. The client makes a secret of 256 bits and keeps it; everything else is derived: the public id,
+ * and the verifier that the server keeps instead of the secret. So a client whose WELCOME was lost opens again with the same
+ * secret and finds the same session (docs/design.md, rules 16 and 68). Pure: the secret is handed in.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 
@@ -18,7 +18,7 @@ export function sessionId(secret: Uint8Array): string {
     .toString('base64url');
 }
 
-/** What the server keeps to know the secret again. */
+/** What the server keeps, and recognises the secret by. */
 export function verifierOf(secret: Uint8Array): Buffer {
   return createHash('sha256').update('nyota session verifier\0').update(secret).digest();
 }

@@ -1,7 +1,7 @@
 /**
- * The message that is being handled, as its listener or handler sees it: whether it may have been handled before, the id
- * to tell that by, and a way to keep an effect in the same step as the fact that it was handled. Users see the two
- * interfaces; the classes behind them are not exported, so that nobody but the pump settles one.
+ * The message that is being handled, as its listener or handler sees it: whether it may have been handled before, the id to
+ * tell that by, and a way to keep an effect in the same step as the fact that it was handled (docs/design.md, rule 49). Users
+ * see the two interfaces; the classes behind them are not exported, so that nobody but the pump settles one.
  */
 import { isThenable } from '../async.js';
 import type { RunningRequest } from '../features/requests.js';
@@ -12,7 +12,7 @@ import type { StoreValues } from './store-values.js';
 export interface Delivery {
   /** The same through every redelivery: to tell by it what has been done already. */
   readonly id: string;
-  /** True where the message may have been handled before, by a process that died. */
+  /** True if the message may have been handled before, by a process that died. */
   readonly redelivered: boolean;
   /**
    * Sets an entry of the shared store (undefined: deletes it) in the same step in which the message counts as handled: with
@@ -35,7 +35,7 @@ export type Handler = (...args: unknown[]) => unknown;
 /** Sends the reply of a request, or the error. */
 type Reply = (ok: boolean, value: unknown) => void;
 
-/** A message whose listener or handler has asked for it. */
+/** The delivery of one message. An event's is made when a listener asks for it. */
 export class MessageDelivery implements Delivery {
   readonly #values: StoreValues;
   readonly #sessionId: string;
@@ -56,7 +56,7 @@ export class MessageDelivery implements Delivery {
   }
 
   get commit(): (key: string, value: unknown) => void {
-    // A function that may be taken out of its object; made where it is asked for, which most messages never do.
+    // A function that works without its object; made when it is asked for, which most messages never do.
     this.#commit ??= (key, value) => {
       this.#writes ??= [];
       this.#writes.push(this.#values.writeOf(key, value));
@@ -64,7 +64,7 @@ export class MessageDelivery implements Delivery {
     return this.#commit;
   }
 
-  /** The message is handled now. Throws what keeps the writes from being taken; none is made then. */
+  /** The message is handled: makes the writes. Throws if one of them can't be taken; none is made then. */
   settle(): void {
     if (this.#writes === undefined) return;
     const writes = this.#writes;
@@ -92,7 +92,10 @@ export class RequestContext<P> extends MessageDelivery implements HandlerContext
   }
 }
 
-/** What the listeners of an event commit is written once all of them are done; what keeps it from that concerns no caller. */
+/**
+ * Writes what the listeners of an event have committed, once all of them are done. An error is reported, since no caller
+ * waits for it.
+ */
 export function settleAfter(
   settling: PromiseLike<unknown> | undefined,
   delivery: MessageDelivery,
@@ -131,7 +134,7 @@ export function runHandler<P>(
   answer(context, value, reply);
 }
 
-/** Not by spreading: an array that grows takes room for 17. */
+/** Not by spreading: an array that grows takes memory for 17. */
 function followedBy(args: readonly unknown[], last: unknown): unknown[] {
   const all = new Array<unknown>(args.length + 1);
   for (let i = 0; i < args.length; i++) all[i] = args[i];

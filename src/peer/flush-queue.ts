@@ -1,23 +1,24 @@
 /**
- * What this tick has brought is written behind it: once for each session, and in one go for all of them, so that an event to
- * a thousand sessions costs one callback, not a thousand. One queue for the process; it holds nothing between two ticks.
- * Whoever writes to many at once may gather their flushes first, and plan them as one (fan-out.ts).
+ * Writes what a tick has brought, after it: once for each session, and for all sessions in one go, so that an event to a
+ * thousand sessions costs one callback and not a thousand (docs/design.md, rule 13). There is one queue for the process; it
+ * is empty between two ticks. Whoever writes to many sessions at once may gather their flushes first, and plan them as one
+ * (server/fan-out.ts).
  */
 
 export interface Flushable {
   flush(): void;
 }
 
-/** When a flush comes: `soon` behind this tick, `later` whenever the one who gathers sees fit. */
+/** When a flush comes. `soon`: after this tick. `later`: when whoever gathers it decides. */
 export type Planned = 'soon' | 'later';
 
 let planned: Flushable[] = [];
 let gathering: Flushable[] | undefined;
 
 /**
- * `flush` is called once this tick, and all microtasks that it leaves, are through; what is gathered, later.
- * @param already what the call before this one has returned, where no flush came since: nothing is planned twice, but what was
- * gathered can be had soon
+ * `flush` is called after this tick and all of its microtasks; gathered flushables are called when their owner decides.
+ * @param already what the last call has returned, if no flush came since: nothing is planned twice, but what was gathered may
+ * now be planned for soon
  */
 export function planFlush(flushable: Flushable, already?: Planned): Planned {
   if (already === 'soon') return already;
@@ -47,7 +48,7 @@ export function flushAll(due: readonly Flushable[]): void {
   try {
     while (done < due.length) due[done++]?.flush();
   } finally {
-    // One that failed, loudly, takes nothing from the others.
+    // If one throws, the others are planned again.
     for (; done < due.length; done++) planFlush(due[done] as Flushable);
   }
 }

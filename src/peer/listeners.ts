@@ -1,9 +1,10 @@
 /**
  * Listeners, and who runs them. `Listeners` keeps them by event; `LifecycleEmitter` runs those of nyota's own events, and
- * `RemoteEmitter` those of the other side's. The two are apart, so that no name from the wire can reach a lifecycle event.
+ * `RemoteEmitter` those of the other side's. The two are apart, so that no name from the wire can reach a lifecycle event
+ * (docs/design.md, rule 60).
  *
- * A listener that throws or rejects is reported as an `error`, and the others still run. An `error` that nobody hears is a
- * process warning, never a crash.
+ * A listener that throws or rejects is reported as an `error`, and the others still run. An `error` that nobody listens to is
+ * a process warning, never a crash (docs/design.md, rule 72).
  */
 import { EventEmitter } from 'eventemitter3';
 import { isThenable } from '../async.js';
@@ -145,7 +146,7 @@ export class RemoteEmitter extends Listeners {
     this.#any = listener === undefined ? [] : this.#any.filter((other) => other !== listener);
   }
 
-  /** True where somebody would hear the event. */
+  /** True if somebody would hear the event. */
   hears(event: string): boolean {
     return this.#any.length > 0 || this.count(event) > 0;
   }

@@ -36,7 +36,7 @@ export interface PeerEvents {
   error: (error: NyotaError) => void;
   /** There is room again after a `send` that returned false. */
   drain: () => void;
-  /** The other side changed the shared store; `value` is undefined where the key is gone. */
+  /** The other side changed the shared store; `value` is undefined if the key is gone. */
   change: (key: string, value: unknown, revision: number) => void;
   /** A write of this side's was refused and rolled back. */
   conflict: (conflict: StoreConflict) => void;
@@ -227,7 +227,7 @@ export abstract class Peer<Out, In, State, Events extends PeerEvents> implements
     return key === undefined ? store.toObject() : store.get(key);
   }
 
-  /** True where there was something to delete. */
+  /** True if there was something to delete. */
   delete(key: Names<State>): boolean {
     return this.store.delete(key);
   }
@@ -358,7 +358,7 @@ function request(
   });
 }
 
-/** A request that the signal's abort cancels. Apart from the others: most have no signal. */
+/** A request that the signal's abort cancels. A function of its own, because most requests have no signal. */
 function requestUntil(
   signal: AbortSignal,
   pump: Pump,

@@ -109,16 +109,16 @@ export abstract class Pump implements SessionHost, Flushable {
   abstract close(): Promise<void>;
   abstract destroy(): void;
 
-  /** The session's connection is gone. `said`: the other side's last words were a CLOSE. */
+  /** The session's connection is gone. `said`: the other side has sent a CLOSE. */
   protected abstract detached(error: NyotaError | undefined, said: boolean): void;
   /** Whether what is pending keeps the process alive. */
   protected abstract holdsProcess(): boolean;
   /** Puts a step of the session into its durable store. */
   protected abstract persist(batch: SessionBatch): Awaitable<void>;
-  /** A step could not be stored: what is in memory is ahead of the store, and must go. */
+  /** A step could not be stored: memory is ahead of the store, so this process must let go of the session. */
   protected abstract storeFailed(error: NyotaError): void;
 
-  /** The other side says that it is going: a GOAWAY. False where it must not say so on this side. */
+  /** The other side has sent GOAWAY. False if a side like this must not be sent one. */
   protected goingAway(_frame: FrameDecoder): boolean {
     return false;
   }
@@ -157,7 +157,7 @@ export abstract class Pump implements SessionHost, Flushable {
     return delivering.delivery;
   }
 
-  /** Those of nyota's own events, or of the other side's. */
+  /** The listeners of nyota's own events, or those of the other side's. */
   listenersOf(event: string): Listeners {
     return isLifecycleEvent(event) ? this.lifecycle : this.remote;
   }
@@ -305,7 +305,7 @@ export abstract class Pump implements SessionHost, Flushable {
     this.endConnection(error);
   }
 
-  /** Everything that this tick brings goes out as one write, after it. */
+  /** Everything that this tick brings goes out as one write, after it (docs/design.md, rule 13). */
   wake(): void {
     if (this.#connection === undefined && this.journal === undefined) return;
     this.#planned = planFlush(this, this.#planned);
@@ -353,7 +353,7 @@ export abstract class Pump implements SessionHost, Flushable {
   protected endConnection(error: NyotaError): void {
     const connection = this.#connection;
     if (connection === undefined) return;
-    // What was queued goes out before the last words.
+    // What was queued goes out before the CLOSE.
     this.#write(connection, this.#generation);
     connection.end(closeFrame(error), error);
   }
@@ -383,7 +383,7 @@ export abstract class Pump implements SessionHost, Flushable {
     this.#quietWaiters?.ask();
   }
 
-  /** Whether the process is held has changed. */
+  /** Call it when `holdsProcess` may have changed. */
   protected reholdProcess(): void {
     if (this.#timer === undefined) return;
     if (this.holdsProcess()) this.#timer.ref?.();
@@ -406,7 +406,10 @@ export abstract class Pump implements SessionHost, Flushable {
     return this.core.link.journal;
   }
 
-  /** Calls `act` once all that has changed is in the store, at once without one: whoever lets go of a session does it in there. */
+  /**
+   * Calls `act` once everything that has changed is in the store; without a store, at once. Let go of a session within `act`
+   * only.
+   */
   protected async whenStored(act: () => void): Promise<void> {
     if (this.journal === undefined) act();
     else await this.journal.whenSettled(act);
@@ -414,7 +417,7 @@ export abstract class Pump implements SessionHost, Flushable {
 
   // Bytes.
 
-  /** For the queue that `wake` has put it into. */
+  /** Called by the queue that `wake` has put it into. */
   flush(): void {
     this.#planned = undefined;
     this.journal?.flush();
@@ -426,7 +429,7 @@ export abstract class Pump implements SessionHost, Flushable {
     while (connection.canWrite) {
       const piece = this.core.link.pull(generation);
       if (piece === undefined) break;
-      // Most often there is but one piece, and nothing has to be held together.
+      // Most often there is only one piece, and no need to cork.
       const { hasMore } = this.core.link;
       if (hasMore && !corked) {
         corked = true;
@@ -448,12 +451,15 @@ export abstract class Pump implements SessionHost, Flushable {
     this.rearm();
   };
 
-  /** Reads one connection for the session. A class: a literal of closures for each would weigh on idle sessions. */
+  /**
+   * Reads one connection for the session. A class, because an object of closures for each would cost idle sessions more
+   * memory.
+   */
   static readonly #Reader = class implements ConnectionReader {
     readonly #pump: Pump;
     readonly #ownConnection: Connection;
     readonly #ownGeneration: number;
-    /** The other side's last words were a CLOSE. */
+    /** The other side has sent a CLOSE. */
     #said = false;
 
     constructor(pump: Pump, connection: Connection, generation: number) {
@@ -509,7 +515,7 @@ export function closeFrame(error: NyotaError): Buffer {
   return encodeFrame(FrameType.CLOSE, {}, encodeClose({ code, message, retry, retryAfterMs }));
 }
 
-/** What the other side said of the end, as an error of this side's. */
+/** What a CLOSE says, as an error. */
 export function closeError(message: CloseMessage): NyotaError {
   const { code, retry, retryAfterMs } = message;
   return new NyotaError(code, message.message, {

@@ -35,7 +35,7 @@ export class SharedStore<State = Record<string, unknown>> {
     this.#pump = pump;
   }
 
-  /** The visible value, as a copy; undefined where there is none. `sessionID` is the session's id. */
+  /** The visible value, as a copy; undefined if there is none. `sessionID` is the session's id. */
   get<K extends Names<State>>(key: K): State[K] | undefined;
   get(key: typeof SESSION_ID_KEY): string;
   get(key: string): unknown {
@@ -63,7 +63,7 @@ export class SharedStore<State = Record<string, unknown>> {
     store.writeAll(entries.map(([key, value]) => store.writeOf(key, value)));
   }
 
-  /** True where there was something to delete. */
+  /** True if there was something to delete. */
   delete(key: Names<State>): boolean {
     checkKey(key);
     const { endpoint } = this.#pump.values;
@@ -122,7 +122,7 @@ export class SharedStore<State = Record<string, unknown>> {
     }
   }
 
-  /** Sets the key where it is not there yet. False where it was. */
+  /** Sets the key where it is not there yet. False if it was. */
   async create<K extends Names<State>>(
     key: K,
     value: Sendable<State[K]>,
@@ -151,7 +151,7 @@ export class SharedStore<State = Record<string, unknown>> {
     return this.#pump.values.watch(compilePattern(pattern), fn);
   }
 
-  /** Resolves once all of this side's writes are confirmed by the other. Rejects where the session ends before. */
+  /** Resolves once all of this side's writes are confirmed by the other. Rejects if the session ends before. */
   synced(): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#pump.assertLive();

@@ -10,7 +10,7 @@ import { encodeValue, type StoreFeature } from '../features/store/store.js';
 import { type Change, checkKey, type DeleteOp, type SetOp } from '../features/store/writes.js';
 import { type LifecycleEmitter, listenerFailed } from './listeners.js';
 
-/** Hears what becomes of a key; `value` is undefined where it was deleted. */
+/** Hears what becomes of a key; `value` is undefined if it was deleted. */
 export type Watcher = (key: string, value: unknown, revision: number) => void;
 
 interface Watch {
@@ -42,7 +42,7 @@ export class StoreValues {
     return bytes === undefined ? undefined : decodePayload(bytes, 0, bytes.length, this.#core.link.limits);
   }
 
-  /** The key has been checked, and the value is not undefined. Encoded once, to where it is sent from. */
+  /** The key has been checked, and the value is not undefined. Encoded once, in the place from which it is sent. */
   set(key: string, value: unknown, ttlMs: number | undefined): void {
     this.#core.store.set(key, value, ttlMs);
   }
@@ -73,7 +73,7 @@ export class StoreValues {
     };
   }
 
-  /** Tells the watchers of visible changes; of one that throws, `lifecycle`. */
+  /** Calls the watchers for visible changes. A watcher that throws is reported to `lifecycle`. */
   notify(changes: readonly Change[], lifecycle: LifecycleEmitter): void {
     const watches = this.#watches;
     if (watches === undefined || watches.size === 0) return;

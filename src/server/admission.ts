@@ -1,8 +1,8 @@
 /**
- * From an accepted connection to a session: its turn in the waiting line, and the server's half of the handshake, which
- * hears OPEN within the deadline, asks who it is, and answers. `Admissions` has all of a server's connections that are so
- * far, `Admission` one of them. What is refused is told to the peer, and harms nobody else. Who may have which session is
- * decided in sessions.ts.
+ * From an accepted connection to a session: its turn in the waiting line, and the server's half of the handshake, which hears
+ * OPEN within the deadline, asks who it is, and answers. `Admissions` has all connections of a server that are not let in
+ * yet, `Admission` is one of them. A refused peer is told why, and harms nobody else (docs/design.md, rules 62 and 63). Who
+ * may have which session is decided in sessions.ts.
  */
 import type { ClockTimer } from '../clock.js';
 import { decodePayload } from '../codec/payload.js';
@@ -21,10 +21,10 @@ import { Refusal, type Sessions, unauthorized } from './sessions.js';
 const MAX_UNAUTHENTICATED_BYTES = 4 * 1024 * 1024;
 /** So many times `maxUnauthenticated` connections may always wait for their turn. */
 const WAITING_FACTOR = 4;
-/** Which part of its deadline a handshake may wait for its turn. */
+/** For which part of its deadline a handshake may wait for its turn. */
 const LONGEST_WAIT = 0.75;
 
-/** All connections of a server that are not in yet. */
+/** All connections of a server that are not let in yet. */
 export class Admissions<C> {
   readonly options: ResolvedServerOptions;
   readonly sessions: Sessions<C>;
@@ -53,7 +53,7 @@ export class Admissions<C> {
     this.#line = new WaitingLine({
       clock,
       hasPlace: () => this.#unfinished < maxUnauthenticated,
-      // As many as would have a connection each if all sessions came back at once.
+      // Enough for all sessions to come back at once.
       takesMore: (waiting) =>
         waiting < WAITING_FACTOR * maxUnauthenticated || listener.open <= maxSessions + maxUnauthenticated,
       // Enough is left of the deadline for the handshake itself.
@@ -91,7 +91,7 @@ export class Admissions<C> {
   begin(socket: SocketLike, since: number, refusal: NyotaError | undefined): void {
     const admission = new Admission(this, socket, since);
     this.#handshakes.add(admission);
-    // One whose TLS handshake ended while the server closed.
+    // The TLS handshake may have ended while the server was closing.
     const error = refusal ?? this.#closed;
     if (error !== undefined) admission.refuse(new Refusal(error));
   }
@@ -109,7 +109,7 @@ export class Admissions<C> {
     this.#listener.destroyHandshakes();
   }
 
-  /** The same, and those that come yet are refused too. */
+  /** The same, and whoever comes later is refused too. */
   close(error: NyotaError): void {
     this.#closed = error;
     this.refuseAll(error);
@@ -165,7 +165,7 @@ class Admission<C> {
       this.refuse(new Refusal(new NyotaError('NYOTA_HANDSHAKE_TIMEOUT', text)));
     }, left);
     this.#timer.unref?.();
-    // It was unread until its turn.
+    // Nothing was read of it before its turn.
     socket.resume();
   }
 

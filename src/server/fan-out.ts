@@ -1,7 +1,8 @@
 /**
  * Writes to all sessions of a server at once, at a pace that leaves the process half of its time. One event to a thousand
- * sessions is a thousand writes to sockets, some ms of them; while they take more than half of the time, what comes next waits
- * for as long as the last round took, so that several events share each write. Where there is time it waits for nothing.
+ * sessions is a thousand writes to sockets, some ms of them; while they take more than half of the time, what comes next
+ * waits for as long as the last round took, so that several events share each write. Where there is time it waits for nothing
+ * (docs/design.md, rule 13).
  *
  *   send -> gathered -> round ...... | rest: as long | round ......
  *           send, send, send -------> gathered -----´

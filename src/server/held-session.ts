@@ -19,7 +19,7 @@ import { encodeFrame } from '../wire/frame-encoder.js';
 import { encodeGoaway, encodeWelcome, type OpenMessage, type WireLimits } from '../wire/messages.js';
 import type { ResolvedServerOptions } from './options.js';
 
-/** What a connection is broken off for because its client broke the protocol, or took more than its share. */
+/** The codes of connections that end because the client broke the protocol, or took more than its share. */
 const MISBEHAVIOUR: ReadonlySet<string> = new Set([
   'NYOTA_PROTOCOL_ERROR',
   'NYOTA_PAYLOAD_REFUSED',
@@ -33,14 +33,14 @@ const MISBEHAVIOUR: ReadonlySet<string> = new Set([
 
 export type SessionState = 'new' | 'attached' | 'detached' | 'dead';
 
-/** What a session has of its server; one for all of them. */
+/** What sessions are handed of their server: one object for all of them. */
 export interface ServerParts {
   readonly options: ResolvedServerOptions;
   /** The server's own events. */
   readonly lifecycle: LifecycleEmitter;
   /**
    * This process does not hold the session any more.
-   * @param reason why it is over; undefined where it lives on in the store
+   * @param reason why it is over; undefined if it lives on in the store
    */
   readonly gone: (session: HeldSession, reason: NyotaError | undefined) => void;
 }
@@ -48,7 +48,7 @@ export interface ServerParts {
 /** What a session is made of. */
 export interface SessionOrigin {
   readonly id: string;
-  /** Knows the client's secret again. */
+  /** The hash by which the client's secret is recognised. */
   readonly verifier: Buffer;
   readonly identity: unknown;
   /** With a durable store: by which the store knows that this process owns the session. */
@@ -99,12 +99,12 @@ export class HeldSession extends Pump {
     return this.core.link.inbox.received;
   }
 
-  /** The session is this secret's. */
+  /** True if the secret is this session's. */
   knows(secret: Buffer): boolean {
     return verify(secret, this.#verifier);
   }
 
-  /** What keeps a client from resuming, told by what it has received. */
+  /** The error that keeps a client from resuming: what it says it has received contradicts what was sent. */
   divergence(received: number): NyotaError | undefined {
     return this.core.link.diverged(received);
   }
@@ -122,8 +122,8 @@ export class HeldSession extends Pump {
   // Its client comes.
 
   /**
-   * Before a client is let in again. False where another process has owned the session since: this one's object is of no use
-   * any more.
+   * Raises the fence before a client is let in again. False if another process has owned the session since: then this object
+   * is out of date (docs/design.md, rule 4).
    */
   async renewFence(attempt: number): Promise<boolean> {
     const { store } = this.#server.options;
@@ -162,7 +162,7 @@ export class HeldSession extends Pump {
     this.lifecycle.emit('connect', { resumed });
   }
 
-  /** Its client was gone before it could be attached. */
+  /** Its client has left before it could be attached. */
   abandon(): void {
     if (this.#state !== 'new') return;
     this.#state = 'detached';
@@ -187,11 +187,11 @@ export class HeldSession extends Pump {
     this.core.link.control(encodeFrame(FrameType.GOAWAY, {}, encodeGoaway({ deadlineMs, elsewhere: [] })));
   }
 
-  /** Graceful, and then `before` has passed, the end for this reason. */
+  /** Waits until everything is handled, then for `before`, then ends for this reason. */
   async finish(reason: NyotaError, before?: () => Promise<void>): Promise<void> {
     if (this.#state === 'dead') return;
     const { link, requests } = this.core;
-    // One whose client is cut meanwhile is waited for; one that was alone already is not.
+    // A session whose client is cut in the meantime is waited for; one that had no connection from the start is not.
     const wasAlone = !this.connected;
     await this.untilQuiet(() => wasAlone || this.#state === 'dead' || (link.quiet && requests.pending === 0));
     await before?.();
@@ -200,7 +200,7 @@ export class HeldSession extends Pump {
     if (this.#durable && reason.code === 'NYOTA_SERVER_CLOSING') {
       // The session outlives this process: the next one goes on with it.
       if (this.state !== 'dead') await this.journal?.commit({ detachedAt: this.clock.now() });
-      // Last: what is accepted until here is in the store when this process lets go.
+      // Last, so that everything that was accepted is in the store when this process lets go.
       await this.whenStored(() => this.#letGo(reason));
     } else {
       this.#end(reason);
@@ -225,7 +225,7 @@ export class HeldSession extends Pump {
   /** The session is over: the store forgets it, and remembers why. */
   async storeEnd(tombstone: Tombstone): Promise<void> {
     const { store, clock } = this.#server.options;
-    // A fence that is being raised at the moment: by the one before it the store would not know the session's owner.
+    // If the fence is being raised at the moment, the store would not take this end with the one before it.
     const suspended = this.journal?.suspended;
     if (suspended !== undefined) await suspended;
     await store.end(this.id, this.#fence, tombstone, clock.now());
@@ -327,10 +327,10 @@ export class HeldSession extends Pump {
     this.#server.gone(this, undefined);
     const { unstored } = this.core.link.outbox;
     if (reason.code === 'NYOTA_STORE_FAILED') this.lifecycle.emit('error', reason);
-    // What was taken in and not stored, no process will send: its user is told.
+    // What was taken in and is not stored is lost with this session, and its `error` event says so (docs/design.md, rule 24).
     else if (unstored > 0) this.lifecycle.emit('error', lostUnstored(reason, unstored));
     this.endConnection(reason);
-    // Its end has armed the timer again.
+    // The end of its connection has started the expiry timer again.
     this.#stopExpiry();
     this.#die(reason);
   }

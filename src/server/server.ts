@@ -1,6 +1,6 @@
 /**
- * The server, as users see it: listens, and tells. What comes in goes by the waiting line and the handshake (admission.ts) to
- * its session (sessions.ts); what goes to all sessions at once is paced by fan-out.ts.
+ * The server, as users see it: listens, and emits the server's events. A connection goes through the waiting line and the
+ * handshake (admission.ts) to its session (sessions.ts); what goes to all sessions at once is paced by fan-out.ts.
  */
 import { encodePlain, encodePrepared, prepare } from '../codec/payload.js';
 import { NyotaError, textOf, warn } from '../errors.js';
@@ -129,7 +129,7 @@ export class Server<C = AnyContract> implements AsyncDisposable {
   }
 
   /**
-   * Emits an event at every session's client, encoded once. False where one of them is above its high-water mark, or
+   * Emits an event at every session's client, encoded once. False if one of them is above its high-water mark, or
    * could not take it: that session's `error` says why.
    * @throws NyotaError what `session.send` throws for the event itself
    */

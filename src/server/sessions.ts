@@ -1,7 +1,7 @@
 /**
- * The sessions of a server: begins them, finds them again, takes them over from a store that they outlived their process
- * in, and forgets them; lets them all go when the server ends. Decides who may have which. Sockets and handshakes are the
- * business of admission.ts, which hands the client that has said who it is to `admit`.
+ * The sessions of a server: begins them, resumes them, takes them over from the store when the process that had them is gone,
+ * and forgets them; lets all of them go when the server ends. Decides which client may have which session. Sockets and
+ * handshakes are in admission.ts, which calls `admit` for a client that has said who it is.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { isThenable } from '../async.js';
@@ -20,7 +20,7 @@ import { heldIn, type Session, sessionOver } from './session.js';
 /** Runs once for every `Session` object, before any of its events is dispatched. */
 export type OnSession<C> = (session: Session<C>, resumed: boolean) => void;
 
-/** Draining sessions are closed over so long, so that their clients don't all come to the next server at once. */
+/** A server that closes ends its sessions so far apart, so that their clients don't all come to the next server at once. */
 const SPREAD_PER_SESSION_MS = 1;
 /** How often a durable store is asked to end what nobody came back for. */
 const SWEEP_INTERVAL_MS = 30_000;
@@ -50,7 +50,10 @@ export class Sessions<C> {
   readonly #parts: ServerParts;
   /** While false no session is begun or taken over; one that is held here may be resumed. */
   #takesNew = true;
-  /** The store may be asked in between: two connections of one client must not begin the same session twice. */
+  /**
+   * Admissions under way, by session. The store may be asked in between, and two connections of one client must not begin the
+   * same session twice.
+   */
   readonly #admitting = new Map<string, Promise<unknown>>();
   readonly #endings = new Set<Promise<void>>();
   #sweeper: ClockTimer | undefined;
@@ -74,7 +77,7 @@ export class Sessions<C> {
     return connected;
   }
 
-  /** Adds an encoded event to each. False where one of them is above its high-water mark, or could not take it. */
+  /** Adds an encoded event to each. False if one of them is above its high-water mark, or could not take it. */
   sendShared(body: Buffer): boolean {
     let room = true;
     for (const session of this.held.values()) room = heldIn(session).sendShared(body) && room;
@@ -111,7 +114,7 @@ export class Sessions<C> {
       // Another process has had it since: what is known here is old.
     }
     const stored = await store.load(id);
-    // A server that closes takes no session over, from a client or from a store.
+    // A server that closes begins no session, and takes none over from the store.
     if ((stored !== undefined || !open.resume) && !this.#takesNew) {
       return new Refusal(new NyotaError('NYOTA_SERVER_CLOSING', 'the server is closing'));
     }
@@ -154,14 +157,15 @@ export class Sessions<C> {
     if (open.attempt < attempt) return tooLate();
     const now = clock.now();
     if (detachedAt !== null && detachedAt + record.resumeWindowMs <= now) {
-      // What lay beyond the settled may have been dispatched: nobody knows, so it is not claimed.
+      // What lies beyond the settled prefix may have been dispatched by the process that died, so `exact` is left out
+      // (docs/design.md, rule 27).
       const numbers = { received: stored.inbound.settled, sent: stored.lastSeq };
       await store.end(record.id, fence, { code: 'NYOTA_SESSION_EXPIRED', ...numbers }, now);
       this.counts.sessionsExpired++;
       return this.#over(record.id, connection);
     }
     const raised = await store.attach(record.id, fence, now, open.attempt);
-    // What the process before committed last is read only now that it can't commit any more.
+    // Read again: only now can the process before this one commit nothing more.
     const image = raised === undefined ? undefined : await store.load(record.id);
     if (raised === undefined || image?.fence !== raised) {
       return new Refusal(
@@ -289,7 +293,7 @@ export class Sessions<C> {
     }
   }
 
-  /** Abrupt: all that no durable store keeps are over. */
+  /** Abrupt: ends every session that no durable store keeps. */
   destroy(): void {
     this.#takesNew = false;
     for (const session of [...this.held.values()]) heldIn(session).leave();
@@ -314,7 +318,7 @@ export class Sessions<C> {
     this.#sweeper.unref?.();
   }
 
-  /** Once it knows of every session that is over. */
+  /** Closes the store, once it knows of every session that is over. */
   async closeStore(): Promise<void> {
     if (this.#sweeper !== undefined) this.#options.clock.clearTimeout(this.#sweeper);
     this.#sweeper = undefined;
@@ -331,7 +335,7 @@ export class Sessions<C> {
   }
 }
 
-/** The same error for a wrong secret and for another's session: nobody learns which it was. */
+/** The same error for a wrong secret and for another's session: nobody learns which it was (docs/design.md, rule 67). */
 function checkOwner(knowsSecret: boolean, owner: unknown, identity: unknown): void {
   if (!knowsSecret || !isDeepStrictEqual(owner, identity)) throw unauthorized();
 }
@@ -341,7 +345,10 @@ export function unauthorized(cause?: unknown): NyotaError {
   return new NyotaError('NYOTA_UNAUTHORIZED', 'authentication failed', { cause });
 }
 
-/** A connection that its client has given up for a later one: it must not take the session from that. */
+/**
+ * A connection that its client has given up for a later one must not take the session from that one (docs/design.md, rule
+ * 15).
+ */
 function tooLate(): Refusal {
   return new Refusal(
     new NyotaError('NYOTA_TAKEN_OVER', 'a later connection of this client has the session by now'),

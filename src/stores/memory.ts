@@ -1,7 +1,8 @@
 /**
- * Sessions in this process's memory. As a server's default it is asked for tombstones only: the sessions themselves live
- * in the server, with no promise and no copy on the way of a message. With `durable: true` it behaves like a store on
- * disk that several servers share, for tests and simulations. The rules are record.ts's; here are rows in maps, and copies.
+ * Sessions in this process's memory. As a server's default it keeps tombstones only: the sessions live in the server, so no
+ * message waits for a promise, and none is copied. With `durable: true` it behaves like a store on disk that several servers
+ * share, for tests and simulations. The rules are in record.ts; this file keeps their rows in maps, and copies what goes in
+ * and out.
  */
 import { NyotaError } from '../errors.js';
 import {
@@ -30,7 +31,7 @@ import type {
   Tombstone,
 } from './session-store.js';
 
-/** Above so many the oldest go first: a hundred bytes or so each. */
+/** If there are more, the oldest go first. Each takes about a hundred bytes. */
 const MAX_TOMBSTONES = 100_000;
 
 interface Kept {
@@ -148,13 +149,13 @@ export class MemoryStore implements SessionStore {
   }
 }
 
-/** No more than there are, however far the numbers are apart. */
+/** Costs no more than the frames that are there, however wide the range of numbers is. */
 function removeFrames(frames: Map<number, StoredFrame>, [from, to]: Range): void {
   if (to - from < frames.size) for (let seq = from; seq <= to; seq++) frames.delete(seq);
   else for (const seq of [...frames.keys()]) if (seq <= to) frames.delete(seq);
 }
 
-/** Copies, in and out: who has the other one may change it. */
+/** Copied on the way in and on the way out: the caller may change what it has. */
 function copyEntry(entry: StoredEntry): StoredEntry {
   return { ...entry, bytes: entry.bytes && Buffer.from(entry.bytes) };
 }

@@ -1,9 +1,11 @@
 /**
- * The rules of a kept session, each written once for all stores: who owns it, what a step changes, when it is over, and what is
- * remembered of it then. A driver (memory.ts, lmdb/) reads rows, asks a function here, and writes the rows that it answers with.
+ * The rules of a kept session, each written once for all stores: who owns it, what a step changes, when it is over, and what
+ * is remembered of it then. A driver (memory.ts, lmdb/) reads rows, asks a function here, and writes the rows that it answers
+ * with.
  *
- * A session is kept as one head row, which every step replaces, and a row for each entry of the shared store and for each frame, of which
- * a step touches only those that it changes. Once it is over a tombstone row is left. A driver may add fields of its own to its head rows.
+ * A session is kept as one head row, which every step replaces, and one row for each entry of the shared store and for each
+ * frame; a step touches only those that it changes. When the session is over, a tombstone row is left. A driver may add
+ * fields of its own to its head rows.
  *
  *            create                  commit: where the fence is still the head's
  *   nothing --------> head, fence f --------> head, entries, frames
@@ -11,8 +13,9 @@
  *      |                 | end, or nobody came back within the window
  *      '-- 24 hours -- tombstone, which keeps the last fence
  *
- * Pure: no clock, timer, file or chance. A driver asks while nobody else can change the rows. A database that runs scripts of its own
- * may instead compare the fence itself: with an unchanged fence the head is still as its owner wrote it last.
+ * Pure: no clock, timer, file or chance. A driver calls these functions while nobody else can change the rows. A database
+ * that runs scripts may compare the fence instead: while the fence is the same, the head is as its owner wrote it last. The
+ * rules are numbered in docs/design.md, rules 4, 21, 22, 27 and 28.
  */
 import { type ErrorCode, NyotaError } from '../errors.js';
 import type {
@@ -29,7 +32,7 @@ import type {
 /** How long a tombstone is kept, in ms: 24 hours. */
 export const TOMBSTONE_MS = 24 * 60 * 60 * 1000;
 
-/** What of a session does not repeat. Its id is the row's key. */
+/** The part of a session that it has once. The row's key is the session's id. */
 export interface HeadRow {
   readonly credential: Uint8Array;
   readonly identity: Uint8Array;
@@ -51,28 +54,31 @@ export interface TombstoneRow {
   readonly received: number;
   readonly sent: number;
   readonly exact: boolean;
-  /** From then on it is not known any more. */
+  /** From then on the tombstone counts as gone. */
   readonly until: number;
-  /** The session's last one: should the id be used again, its fences begin above. */
+  /** The session's last fence: if the id is used again, its fences begin above this one. */
   readonly fence: number;
 }
 
 /** What a step writes, all of it or nothing, in this order. */
 export interface StepWrites<Head extends HeadRow> {
-  /** Another session begins in the place of the old one: all entries and frames go first. */
+  /** Another session takes the place of the old one: all entries and frames are removed first. */
   readonly restart: boolean;
-  /** To be put; one without bytes is to be removed. */
+  /** Entries to be written; one without bytes is to be removed. */
   readonly entries: readonly StoredEntry[];
   readonly frames: readonly StoredFrame[];
-  /** The frames to be removed, both numbers included; none where the second is the lower one. Most of the numbers may never have been. */
+  /**
+   * The frames to be removed: an inclusive range, empty if the second number is the lower one. There may be frames for only a
+   * few of its numbers.
+   */
   readonly trim: Range;
-  /** Holds nothing that was handed over. */
+  /** Shares no memory with what was handed over. */
   readonly head: Head;
 }
 
 /**
- * A new session. Its fence begins by time, so that an id that is used again after its tombstone is gone does not know the
- * fences of its first life.
+ * A new session. Its first fence is at least the time, so that an id that is used again never repeats a fence of its first
+ * life, even after its tombstone is gone.
  * @param kept the head row under that id
  * @param before the tombstone row under that id
  */
@@ -89,7 +95,7 @@ export function createSession(
   return emptySession(record, raisedFence(before?.fence ?? 0, now), attempt, now);
 }
 
-/** The head of another owner; undefined where the fence is another by now, or the session is not there. */
+/** The head with a new owner. Undefined if the session has another fence by now, or is not there. */
 export function attachSession<Head extends HeadRow>(
   head: Head | undefined,
   fence: number,
@@ -100,7 +106,7 @@ export function attachSession<Head extends HeadRow>(
   return { ...head, fence: raisedFence(fence, now), attempt: attempt ?? head.attempt, detachedAt: null };
 }
 
-/** What a step writes; the error where its owner has lost the session. */
+/** What a step writes, or the error if its owner has lost the session. */
 export function commitStep<Head extends HeadRow>(
   id: string,
   head: Head | undefined,
@@ -110,7 +116,7 @@ export function commitStep<Head extends HeadRow>(
   if (head === undefined || head.fence !== fence) return takenOver(id);
   const { credential, inbound, entries = [], outbound = [], trim = 0, detachedAt } = batch;
   const before = credential === undefined ? head : restarted(head, credential);
-  // What was trimmed never comes back, and a lower trim is none.
+  // Trimmed frames never come back, so a `trim` below the last one changes nothing.
   const trimmed = trim > before.trimmed ? trim : before.trimmed;
   return {
     restart: credential !== undefined,
@@ -135,8 +141,8 @@ export function takenOver(id: string): NyotaError {
 }
 
 /**
- * The owners of whom a step could not be kept. What such an owner does next is made on top of that step, so none of it is taken;
- * the next owner, who has another fence, goes on from what is there.
+ * The owners whose step could not be kept. Their later steps were made on top of that one, so none of them is taken. The next
+ * owner has another fence, and goes on from what is there.
  */
 export class FailedOwners {
   readonly #fences = new Map<string, number>();
@@ -149,14 +155,14 @@ export class FailedOwners {
     return this.#fences.get(id) === fence;
   }
 
-  /** @param fenceOf the fence that a session has by now; undefined where it is over */
+  /** @param fenceOf the fence that a session has by now; undefined if it is over */
   forgetOld(fenceOf: (id: string) => number | undefined): void {
     for (const [id, fence] of this.#fences) if (fenceOf(id) !== fence) this.#fences.delete(id);
   }
 }
 
 /**
- * The tombstone of a session that its owner ends; undefined where somebody else owns it, or has ended it and so knows more of it.
+ * The tombstone of a session that its owner ends. Undefined if another owner has it, or has ended it: that one knows more.
  * @param before the tombstone row under that id
  */
 export function endSession(
@@ -173,21 +179,24 @@ export function endSession(
 }
 
 /**
- * Whether nobody came back for a session within its window.
- * @param leftAt since when its client is gone; null: it is there. A driver that knows better than the head says so: the
- *   process that had the client may have died without a word
+ * True if the session's client did not come back within its window.
+ * @param leftAt since when the client has been away; null: it is connected. A driver passes it if it knows more than the
+ * head: that the process which had the client has died
  */
 export function isOver(head: HeadRow, now: number, leftAt: number | null = head.detachedAt): boolean {
   return leftAt !== null && leftAt + head.resumeWindowMs <= now;
 }
 
-/** The tombstone of a session that is over because nobody came back. Its process may have dispatched more than it could tell. */
+/**
+ * The tombstone of a session whose client did not come back. `exact` is false: its process may have dispatched more than it
+ * has stored.
+ */
 export function expireSession({ fence, inbound, lastSeq }: HeadRow, now: number): TombstoneRow {
   const numbers = { received: inbound.settled, sent: lastSeq, exact: false };
   return { code: 'NYOTA_SESSION_EXPIRED', ...numbers, until: now + TOMBSTONE_MS, fence };
 }
 
-/** Whether a tombstone has had its time. */
+/** True once a tombstone's 24 hours are over. */
 export function isForgotten({ until }: TombstoneRow, now: number): boolean {
   return until <= now;
 }
@@ -200,8 +209,8 @@ export function readTombstone(row: TombstoneRow | undefined, now: number): Tombs
 
 /**
  * A session as it is handed out.
- * @param entries no others hold these, nor their bytes
- * @param outbound the same; in rising order, all above the head's `trimmed`
+ * @param entries copies, which nobody else holds
+ * @param outbound copies too; in rising order, all above the head's `trimmed`
  */
 export function readSession(
   id: string,
@@ -226,12 +235,15 @@ export function readSession(
   return { record, ...numbers, entries, outbound };
 }
 
-/** Whether the frames are all that the head tells of. A hole would be a message that is lost without a word. */
+/** True if all frames are there that the head counts. A hole would lose a message in silence. */
 export function isWhole({ trimmed, lastSeq }: HeadRow, outbound: readonly StoredFrame[]): boolean {
   return outbound.every(({ seq }, i) => seq === trimmed + 1 + i) && trimmed + outbound.length >= lastSeq;
 }
 
-/** Above all that were before; and not below now, so that one from a copy of the store of long ago stays below those given since. */
+/**
+ * Above every fence before it, and at least `now`: a store that was restored from an old copy can't repeat a fence that was
+ * given since.
+ */
 function raisedFence(last: number, now: number): number {
   return Math.max(last + 1, Math.floor(now));
 }
@@ -240,13 +252,13 @@ function copyInbound({ settled, beyond }: InboundState): InboundState {
   return { settled, beyond: beyond.map(([from, to]) => [from, to] as const) };
 }
 
-/** The session that follows one of the same owner. */
+/** The head of the session that follows, with the same owner. */
 function restarted<Head extends HeadRow>(head: Head, credential: Buffer): Head {
   const { fence, attempt, detachedAt } = head;
   return { ...head, ...emptySession({ ...head, credential }, fence, attempt, detachedAt) };
 }
 
-/** Nothing has been sent or received, and nothing is in the shared store. */
+/** The head of a session in which nothing was sent or received, with an empty shared store. */
 function emptySession(
   { credential, identity, resumeWindowMs }: Pick<HeadRow, 'credential' | 'identity' | 'resumeWindowMs'>,
   fence: number,

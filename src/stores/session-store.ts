@@ -24,7 +24,7 @@ export type {
 /** What does not change while a session lives. */
 export interface SessionRecord {
   readonly id: string;
-  /** A server's: knows the secret again. A client's: the secret itself. */
+  /** Of a server: the hash by which it recognises the client's secret. Of a client: the secret itself. */
   readonly credential: Buffer;
   /** What `authenticate` returned, encoded; empty for a client. */
   readonly identity: Buffer;
@@ -36,7 +36,7 @@ export interface SessionRecord {
 export interface StoredSession extends CoreImage {
   readonly record: SessionRecord;
   readonly fence: number;
-  /** The attempt of its client that it was attached for last. What an earlier one asks for has come too late. */
+  /** The number of the client's attempt that was let in last. An earlier one has come too late (docs/design.md, rule 15). */
   readonly attempt: number;
   readonly detachedAt: number | null;
   readonly established: boolean;
@@ -51,7 +51,7 @@ export interface Tombstone {
   /** The number of the last message that was meant for the client. */
   readonly sent: number;
   /**
-   * True where a living process ended the session, and `received` is all that was ever dispatched. Otherwise a process that died
+   * True if a living process ended the session, and `received` is all that was ever dispatched. Otherwise a process that died
    * may have dispatched more: of what lies beyond `received` nobody can tell.
    */
   readonly exact?: boolean;
@@ -59,8 +59,8 @@ export interface Tombstone {
 
 export interface SessionStore {
   /**
-   * True: a session outlives its process here. Everything is committed before it is acknowledged or sent.
-   * False: the process's memory is the only place, and the store hears of beginnings and ends alone.
+   * True: a session outlives its process here. Everything is committed before it is acknowledged or sent. False: sessions
+   * live in the process's memory, and the store is only told when they begin and end.
    */
   readonly durable: boolean;
   /**
@@ -71,28 +71,36 @@ export interface SessionStore {
   create(record: SessionRecord, now: number, attempt?: number): Awaitable<number>;
   load(id: string): Awaitable<StoredSession | undefined>;
   /**
-   * Makes the caller the owner: raises the fence where it is still `fence`. Returns the new one; undefined where it is another
-   * by now. The new one is not below `now`, so that one from a copy of the store of long ago stays below those given since.
+   * Makes the caller the owner: raises the fence if it is still `fence`. Returns the new one; undefined if it is
+   * another by now. The new fence is at least `now`: a store that was restored from an old copy can't repeat a fence that was
+   * given since.
    * @param attempt kept in place of the one before. Default: that one
    */
   attach(id: string, fence: number, now: number, attempt?: number): Awaitable<number | undefined>;
   /**
-   * For a client's own session, which must be there before the first call on the client. Makes the caller the owner whoever
-   * else is, and returns the session as it is then: in one step, and at once, without a promise. Undefined where there is none.
-   * A store that serves clients has it; for one that serves servers alone it is not asked.
+   * Takes over a client's own session, whoever owns it, and returns it as it is then: in one step, and at once, without a
+   * promise, since the session must be there before the first call on the client. Undefined if there is none. Only a store
+   * that serves clients needs it.
    */
   takeOver?(id: string, now: number): StoredSession | undefined;
   /**
-   * One atomic step. Steps of a session take effect in the order of the calls. What is handed over is read until the answer, and
-   * not kept. Rejects with `NYOTA_TAKEN_OVER` for an old fence, and with `NYOTA_STORE_FAILED` where it can't be kept; nothing is
-   * changed then. Behind a step that failed no later one with that fence takes effect: it was made on top of it.
+   * One atomic step. Steps of a session take effect in the order of the calls. The store reads what it is handed until it has
+   * answered, and keeps nothing of it. Rejects with `NYOTA_TAKEN_OVER` for an old fence, and with `NYOTA_STORE_FAILED` where
+   * it can't be kept; nothing is changed then. After a step has failed, no later one with that fence takes effect: it was
+   * made on top of the failed one (docs/design.md, rule 21).
    */
   commit(id: string, fence: number, batch: SessionBatch): Awaitable<void>;
-  /** The session is over: forgets it and keeps the tombstone for 24 hours. With an old fence it does nothing, also where the session is over by now. */
+  /**
+   * The session is over: forgets it and keeps the tombstone for 24 hours. With an old fence it does nothing, even if the
+   * session is over already.
+   */
   end(id: string, fence: number, tombstone: Tombstone, now: number): Awaitable<void>;
-  /** What is known of a session that is over; undefined where nothing is. */
+  /** What is known of a session that is over; undefined if nothing is. */
   tombstone(id: string, now: number): Awaitable<Tombstone | undefined>;
-  /** Ends the sessions whose client is gone for longer than their window, and whose owner does not live any more. Returns how many. */
+  /**
+   * Ends the sessions whose client has been away for longer than their window. A client whose server process died counts as
+   * away since then. Returns how many.
+   */
   sweep(now: number): Awaitable<number>;
   /** Lets go of files and timers. Called by the server's `close`. */
   close(): Awaitable<void>;

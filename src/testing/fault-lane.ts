@@ -26,7 +26,7 @@ export interface LaneOwner {
   /** Bytes that may still pass in this direction. */
   allowance(way: OneWay): number;
   passed(way: OneWay, bytes: number): void;
-  /** A blackhole took them. */
+  /** A blackhole has thrown bytes away. */
   lost(bytes: number): void;
   /** The source was reset: pass it on. */
   passReset(way: OneWay): void;
@@ -169,7 +169,7 @@ export class FaultLane {
     this.#sinkFull = !this.#sink.write(piece);
     this.#owner.passed(this.#way, count);
     if (sliceBytes !== Number.POSITIVE_INFINITY && this.#queue.length > 0 && !this.#stopped) {
-      // Its own turn for each piece: written in one go, the kernel would hand them over as one again.
+      // Each piece gets a turn of its own: written at once, the kernel would hand them over as one.
       const turn = setImmediate(() => this.#goOn());
       this.#cancelWait = () => clearImmediate(turn);
     }

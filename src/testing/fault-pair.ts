@@ -22,7 +22,7 @@ export interface CutPlan {
 export interface FaultPairOwner {
   passed(way: OneWay, bytes: number): void;
   lost(bytes: number): void;
-  /** The connection was cut, by a call, a plan or a hole. Called once at most, and before `closed`. */
+  /** The connection was cut: by a call, by a plan, or because bytes were lost. Called once at most, and before `closed`. */
   cut(pair: FaultPair): void;
   /** The connection is over, cut or not. Called once. */
   closed(pair: FaultPair): void;
@@ -37,12 +37,13 @@ export function resetSocket(socket: Socket): void {
   if (socket.destroyed) return;
   // A pipe has no RST, and a socket that is not connected nobody to send it to.
   if (socket.connecting || socket.remoteAddress === undefined) socket.destroy();
-  // libuv refuses to reset a socket while it shuts it down, and Node then never closes it: only a moment, as all is written.
+  // libuv refuses to reset a socket while it is being shut down, and Node would then never close it. The shutdown takes only
+  // a moment, since everything is written.
   else if (isShuttingDown(socket)) socket.once('finish', () => resetSocket(socket));
   else socket.resetAndDestroy();
 }
 
-/** Its end is on the way out; before that, and behind it, the socket can be reset. */
+/** True while the socket's end is being sent: the only time at which it can't be reset. */
 function isShuttingDown(socket: Socket): boolean {
   return socket.writableEnded && !socket.writableFinished && socket.writableLength === 0;
 }
@@ -73,7 +74,7 @@ export class FaultPair implements LaneOwner {
     return this.#state === 'dialling' || this.#state === 'open';
   }
 
-  /** Cuts after so many more bytes; undefined: not any more. */
+  /** Cuts after so many more bytes; undefined takes the plan back. */
   planCut(plan: CutPlan | undefined): void {
     this.#plan = plan === undefined ? undefined : { ...plan };
     if (plan?.bytes === 0) this.cut();

@@ -200,7 +200,7 @@ export class MemorySocket extends Duplex implements Socket, LaneReceiver {
 
   receiveEnd(): void {
     this.push(null);
-    // A reader that waits for nothing more still has to see the end, as a net.Socket makes it.
+    // Where nothing is left to read, the reader must be asked once more to see the end, as a net.Socket does it.
     if (this.readableLength === 0) this.read(0);
   }
 

@@ -41,7 +41,7 @@ function deliverSoon(fn: () => void): void {
 export class MemoryLane {
   readonly #receiver: LaneReceiver;
   readonly #capacityBytes: number;
-  /** Called when bytes arrive where nobody is any more: the other lane then carries the reset back. */
+  /** Called when bytes arrive at an end that is gone: the other lane then carries the reset back. */
   readonly #onRefused: () => void;
   readonly #queue = new ByteQueue();
   #state: 'open' | 'finishing' | 'resetting' | 'done' = 'open';

@@ -20,7 +20,7 @@ export interface MemoryNetworkOptions {
   highWaterMark?: number;
 }
 
-/** What `network.createConnection` looks at; all else that net.connect takes is taken and has no meaning. */
+/** What `network.createConnection` looks at. Other options of net.connect are accepted and ignored. */
 export type MemoryConnectOptions =
   | NetConnectOpts
   | {
@@ -53,7 +53,7 @@ export interface MemoryNetwork extends MemoryFaults {
 }
 
 const DEFAULT_HIGH_WATER_MARK = 65_536;
-/** Where the system takes ports from that nobody asked for by number. */
+/** The first of the ports that are given out for port 0. */
 const FIRST_FREE_PORT = 49_152;
 const LAST_PORT = 65_535;
 

@@ -14,7 +14,7 @@ import { systemError } from './system-error.js';
 
 /** The names that servers of one network share. */
 export interface MemoryPorts {
-  /** Gives `target` (0: any free port) to `server`; undefined: somebody has it. */
+  /** Gives `target` (0: any free port) to `server`. Undefined: it is taken. */
   bind(target: number | string, server: MemoryServer): number | string | undefined;
   release(target: number | string): void;
 }
@@ -42,7 +42,7 @@ export class MemoryServer extends EventEmitter implements Server {
   readonly #sockets = new Set<MemorySocket>();
   #bound: Bound | undefined;
   #closing = false;
-  /** There for the type: a memory server takes every connection. */
+  /** Only there because net.Server has it: a memory server takes every connection. */
   maxConnections = Number.POSITIVE_INFINITY;
 
   constructor(ports: MemoryPorts, options: MemoryServerOptions) {

@@ -42,7 +42,7 @@ export interface MockMessage {
   readonly activityId?: string;
   /** The id of the service's message that this one answers. */
   readonly responseTo?: string;
-  /** Whose it seems to be. Default `exocom`. */
+  /** The role that it seems to come from. Default `exocom`. */
   readonly sender?: string;
   readonly auth?: unknown;
   readonly isSecurity?: boolean;
@@ -62,7 +62,7 @@ interface Waiter {
   readonly settle: (error?: NyotaError) => void;
 }
 
-/** A relay that a test has destroyed is not waited for. */
+/** How long `close` waits for the relays: one that a test has destroyed never answers. */
 const DRAIN_MS = 200;
 
 export class MockExoCom implements AsyncDisposable {

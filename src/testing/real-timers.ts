@@ -1,6 +1,6 @@
 /**
- * The timers as they were when this was loaded: a test runner that fakes the global ones, which is what a test
- * of a service may well do, must not stop the network that the service talks over. A leaf: imports nothing.
+ * The real timers, as they were when this file was loaded. A test may fake the global ones, and that must not stop the
+ * network that its service talks over. A leaf: imports nothing.
  */
 
 export const { setTimeout, clearTimeout, setImmediate, clearImmediate } = globalThis;

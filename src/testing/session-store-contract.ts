@@ -1,6 +1,7 @@
 /**
- * What every durable SessionStore does, as a list of cases for any test runner: the interface's promises, executable. nyota's own
- * stores pass it; so does a store of yours before it is trusted with sessions. May import the cases and the package's entry.
+ * What every durable SessionStore does, as a list of cases for any test runner: the interface's promises, executable. nyota's
+ * own stores pass it. Run it on a store of your own before you trust it with sessions. May import the cases and the package's
+ * entry.
  */
 import { CaseStores, type SessionStorePlace } from './store-case.js';
 import { lifeCases } from './store-cases-life.js';

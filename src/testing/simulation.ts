@@ -125,7 +125,7 @@ const DEFAULT_STEP_MS = 100;
 const MAX_MS = 2 ** 31 - 1;
 const MAX_SLICE_BYTES = 64;
 const MAX_TRACE = 100_000;
-/** Any odd-looking number: the faults' stream is another one than the test's. */
+/** An arbitrary number, so that the faults draw from another stream than the test does. */
 const FAULT_STREAM = 0x9e3779b9;
 
 function invalid(text: string): NyotaError {
@@ -266,7 +266,10 @@ export function createSimulation(options: SimulationOptions): Simulation {
     }
   };
 
-  /** What is sent in the step before a cut is still under way when it comes: without that, nothing would ever be lost. */
+  /**
+   * Holds back what is sent in the step before a cut, so that the cut finds it under way. Otherwise a cut would never lose
+   * anything.
+   */
   const beginCut = (connection: MemoryConnection, forMs: number): void => {
     const direction = pickBy(chance, DIRECTIONS);
     connection.stall(direction);

@@ -1,4 +1,4 @@
-/** What the cases of the contract of stores work with: stores on one place, and short ways to ask them. */
+/** What the cases of the contract work with: stores on one place, and short ways to call them. */
 import { fail } from 'node:assert/strict';
 import type {
   SessionBatch,
@@ -58,7 +58,7 @@ export class CaseStores {
     this.store = this.another();
   }
 
-  /** Another process's, as it were. */
+  /** Opens one more store on the same place, as another process would. */
   another(): SessionStore {
     const store = this.#place.open();
     this.#opened.push(store);

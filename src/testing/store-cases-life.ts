@@ -139,7 +139,7 @@ export const lifeCases: readonly StoreCase[] = [
       const last = outcome(() => store.commit('a', fence, { revision: 1 }));
       const image = store.takeOver('a', NOW + 5_000);
       ok(image !== undefined && image.fence > fence && image.fence >= NOW + 5_000);
-      // The other's last step is in the image, or it was refused.
+      // Either the image has the other's last step, or that step was refused.
       equal(image.revision, (await last) === 'done' ? 1 : 0);
       deepEqual(await stores.load(), image);
       equal(await outcome(() => stores.commit(fence, { revision: 2 })), 'NYOTA_TAKEN_OVER');

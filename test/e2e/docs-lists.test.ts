@@ -1,9 +1,10 @@
 /**
  * The lists in the documents are those of the code: error codes, options, exports, types and numbers of the wire,
- * dependencies. And the hex of docs/protocol.md is that of the wire vectors.
+ * dependencies. The hex of docs/protocol.md is that of the wire vectors. And what documents and comments cite is there: files,
+ * rules, mutants, and the tests of each rule.
  */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join, posix, sep } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { readClientOptions } from '../../src/client/options.js';
 import { ERROR_CODES, isRetry } from '../../src/errors.js';
@@ -13,7 +14,8 @@ import { LIMIT_NAMES, readLimits } from '../../src/options.js';
 import { sessionId, verifierOf } from '../../src/peer/credentials.js';
 import { readServerOptions } from '../../src/server/options.js';
 import { ElementType, ExtKind, Flag } from '../../src/wire/constants.js';
-import { codeName, type Document, ROOT, readDocument } from '../support/docs-markdown.js';
+import { MUTANTS } from '../simulation/mutants.js';
+import { codeName, type Document, documentNames, ROOT, readDocument } from '../support/docs-markdown.js';
 import { FrameType } from '../support/frame-type.js';
 
 const source = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
@@ -138,17 +140,6 @@ describe('docs/api.md', () => {
 describe('docs/architecture.md', () => {
   const architecture = readDocument('docs/architecture.md');
 
-  it('names files that exist', () => {
-    const named = [...architecture.text.matchAll(/`((?:[\w-]+\/)+[\w-]+\.ts)`/g)].map(
-      (match) => match[1] ?? '',
-    );
-    expect(named.length).toBeGreaterThan(10);
-    for (const path of named) {
-      const full = /^(src|test)\//.test(path) ? path : `src/${path}`;
-      expect(() => source(full), path).not.toThrow();
-    }
-  });
-
   it('gives a reason for every dependency', () => {
     const { dependencies, peerDependencies } = JSON.parse(source('package.json')) as {
       dependencies: Record<string, string>;
@@ -159,5 +150,123 @@ describe('docs/architecture.md', () => {
       expect(row?.[2], name).toBeTruthy();
     }
     for (const name of Object.keys(peerDependencies)) expect(architecture.text).toContain(`\`${name}\``);
+  });
+});
+
+/** Every file of ours below a folder, by its path from the root of the repository. */
+function filesBelow(folder: string): string[] {
+  return readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+    .map((path) => posix.join(folder, path.split(sep).join('/')))
+    .filter((path) => !/\/(node_modules|dist)\//.test(path));
+}
+const PROGRAMS = ['src', 'test', 'bench', 'scripts', 'docs/examples']
+  .flatMap(filesBelow)
+  .filter((path) => /\.(ts|js|mjs)$/.test(path));
+const exists = (path: string): boolean => existsSync(join(ROOT, path));
+
+/** The comments of a program, each as one line, without the marks at the beginnings of its lines. */
+function commentsOf(path: string): string[] {
+  const found = source(path).match(/\/\*[\s\S]*?\*\/|(?:^[ \t]*\/\/.*\n)+|\/\/.*$/gm) ?? [];
+  return found.map((comment) => comment.replace(/\s*\n[ \t]*(?:\*(?!\/)|\/\/)?[ \t]*/g, ' '));
+}
+const comments = PROGRAMS.flatMap((path) => commentsOf(path).map((text) => ({ path, text })));
+
+describe('docs/design.md', () => {
+  const { text } = readDocument('docs/design.md');
+  const rules = [...text.matchAll(/^### (G?\d+)\. /gm)].map((match) => match[1] ?? '');
+
+  it('gives no number to two rules', () => {
+    expect(rules.length).toBeGreaterThan(80);
+    expect(rules.length).toBe(new Set(rules).size);
+  });
+
+  it('has every rule that a comment cites', () => {
+    const cited = comments.flatMap(({ path, text: comment }) =>
+      [...comment.matchAll(/docs\/design\.md, ((?:rules? |and |to |G?\d+(?:, |\b) ?)+)/g)]
+        .flatMap(([, numbers = '']) => numbers.match(/G?\d+/g) ?? [])
+        .map((rule) => ({ path, rule })),
+    );
+    expect(cited.length).toBeGreaterThan(50);
+    expect(cited.filter(({ rule }) => !rules.includes(rule))).toEqual([]);
+  });
+
+  it('has every rule that docs/architecture.md cites', () => {
+    const cited = [...readDocument('docs/architecture.md').text.matchAll(/\[(\d+(?:, \d+)*)\]/g)]
+      .flatMap(([, numbers = '']) => numbers.split(', '))
+      .filter((rule) => !rules.includes(rule));
+    expect(cited).toEqual([]);
+  });
+
+  it('is cited by the number of a rule in comments of src', () => {
+    const vague = comments.filter(
+      ({ path, text: comment }) =>
+        path.startsWith('src/') && /docs\/design\.md(?!, (?:rules? \d|G\d))/.test(comment),
+    );
+    expect(vague).toEqual([]);
+  });
+
+  it('has every mutant under a rule', () => {
+    const words = text.replace(/\s+/g, ' ');
+    const missing = MUTANTS.filter(({ name }) => !words.includes(`*${name}*`));
+    expect(missing.map(({ name }) => name)).toEqual([]);
+  });
+
+  const map = readDocument('CONTRIBUTING.md').rowsUnder.get('Find the tests of a rule')?.slice(1) ?? [];
+
+  it('has a row for every rule in the map of tests in CONTRIBUTING.md', () => {
+    expect(map.map(([rule]) => rule)).toEqual(rules);
+  });
+
+  it('has tests that exist in that map', () => {
+    const wrong = map.flatMap(([rule, cell = '']) => {
+      const tests = [...cell.matchAll(/`([^`]+)`/g)].map((match) => `test/${match[1]}`);
+      const missing = tests.filter((path) => !exists(path));
+      return tests.length === 0 ? [`${rule}: none`] : missing.map((path) => `${rule}: ${path}`);
+    });
+    expect(wrong).toEqual([]);
+  });
+
+  it('has every mutant in that map, and no other', () => {
+    const named = map.flatMap(([, , cell = '']) => cell.match(/(?<=\*)[^*,][^*]*(?=\*)/g) ?? []);
+    expect(new Set(named)).toEqual(new Set(MUTANTS.map(({ name }) => name)));
+  });
+});
+
+describe('what is named', () => {
+  it('in documents: files and folders that exist', () => {
+    const missing = documentNames().flatMap((name) =>
+      [...readDocument(name).text.matchAll(/`((?:[\w-]+\/)+[\w.-]*)`/g)]
+        .map((match) => match[1] ?? '')
+        .filter((path) => /^(src|test|bench|scripts|docs)\/|\.ts$/.test(path))
+        .filter((path) => !['', 'src/', 'test/'].some((folder) => exists(folder + path)))
+        .map((path) => `${name}: ${path}`),
+    );
+    expect(missing).toEqual([]);
+  });
+
+  it('in comments of src: files that exist', () => {
+    const names = new Set(PROGRAMS.map((path) => posix.basename(path)));
+    const isThere = (named: string, from: string): boolean =>
+      named.includes('/')
+        ? ['', 'src/', `${posix.dirname(from)}/`].some((folder) => exists(folder + named))
+        : names.has(named);
+    const missing = comments
+      .filter(({ path }) => path.startsWith('src/'))
+      .flatMap(({ path, text }) =>
+        (text.match(/(?<![\w./-])(?:\.\.?\/|[\w-]+\/)*[\w-]+\.ts\b/g) ?? [])
+          .filter((named) => !isThere(named, path))
+          .map((named) => `${path}: ${named}`),
+      );
+    expect(missing).toEqual([]);
+  });
+
+  it('anywhere: no paper that is not in the repository', () => {
+    const settings = readdirSync(ROOT).filter((name) => /\.(json|js|ts)$/.test(name));
+    const missing = [...documentNames(), ...settings, ...PROGRAMS].flatMap((path) =>
+      (source(path).match(/(?<![\w./-])(?:[\w-]+\/|\.\.?\/)*[\w-]+\.md\b/g) ?? [])
+        .filter((named) => !['', 'docs/', `${posix.dirname(path)}/`].some((folder) => exists(folder + named)))
+        .map((named) => `${path}: ${named}`),
+    );
+    expect(missing).toEqual([]);
   });
 });

@@ -1,6 +1,6 @@
 /**
- * The client's end of the shared store: its writes show at once and go out as KV_OP, and what the server decides corrects them.
- * Touches the link, and its host for changes; what shows and what is pending is the replica's business. Pure.
+ * The client's end of the shared store: its writes show at once and go out as KV_OP, and what the server decides corrects
+ * them. Touches the link, and its host for changes; the replica (replica.ts) knows what shows and what is pending. Pure.
  */
 import { decodePayload, type PayloadLimits } from '../../codec/payload.js';
 import { encodePlainKvSet } from '../../codec/plain-encoder.js';
@@ -46,7 +46,7 @@ export class ClientStore implements StoreFeature {
   readonly #host: StoreHost;
   readonly #replica = new Replica(DEFAULT_STORE_LIMITS, (key) => this.#dirty?.add(key));
   #waiters = new Set<(error?: NyotaError) => void>();
-  /** Keys whose confirmed entry changed since the last durable step; undefined where there is no durable store. */
+  /** Keys whose confirmed entry changed since the last durable step; undefined if there is no durable store. */
   #dirty: Set<string> | undefined;
   /** This side's writes up to this frame are decided. */
   #resolvedSeq = 0;
@@ -125,7 +125,7 @@ export class ClientStore implements StoreFeature {
       const refusal = refusalOf(message);
       const { changes, conflicts } = this.#replica.result(message.upToSeq, message.revision, refusal);
       this.#resolvedSeq = message.upToSeq;
-      // Without a refusal all that can newly show is a compare-and-set of this side's own.
+      // Without a refusal, only a compare-and-set of this side's own can newly show.
       this.#show(changes, refusal === undefined);
       this.#conflicted(conflicts);
     } else {
@@ -134,7 +134,7 @@ export class ClientStore implements StoreFeature {
     return true;
   }
 
-  /** What is held back would be lost with its session: it takes effect. */
+  /** A frame that is held back would be lost with its session, so it takes effect now. */
   keepsHeld(type: number, body: unknown): boolean {
     this.receive(type, body);
     return false;
@@ -145,7 +145,10 @@ export class ClientStore implements StoreFeature {
     else later.push(this.#forget(error));
   }
 
-  /** The content goes along into a new session: as writes of this side's, before anything else that is queued. */
+  /**
+   * The content goes along into a new session: as writes of this side's, before anything else that is queued (docs/design.md,
+   * rule 43).
+   */
   carryContent(error: NyotaError): void {
     const ops = this.#replica.carry();
     // Who waits for `synced` waits for the same content in the new session.
@@ -227,7 +230,7 @@ export class ClientStore implements StoreFeature {
     return this.#replica.submit(op, this.#link.append(StoreFrameType.KV_OP, 0, body), done);
   }
 
-  /** Most often nobody wants to hear of this side's own. */
+  /** Most often there is nothing: nobody listens to the changes of this side's own. */
   #show(changes: readonly Change[], local: boolean): void {
     if (changes.length > 0) this.#host.changed(changes, local);
   }

@@ -1,13 +1,14 @@
 /**
- * The shared store's frames: their bodies, written and read. What is read is checked as a whole before it is accepted, the values
- * inside too. Pure; knows the codec, and nothing of sessions.
+ * The shared store's frames: their bodies, written and read. What is read is checked as a whole before it is accepted, the
+ * values inside too. Pure; knows the codec, and nothing of sessions.
  *
  *   KV_OP      client to server, a write                        [kind, key, value, ttlMs, expectedRevision]
  *   KV_DELTA   server to client, an entry changed               [key, revision, value]
  *   KV_RESULT  server to client, what became of its writes      [upToSeq, revision, refusedCode, currentRevision, currentValue]
  *
- * Hot frames, a KV_OP with a value and a KV_DELTA with one, are read straight from the wire, to what the payload reader and the
- * parsers would give; whatever is not as a peer of this version writes it goes the general way.
+ * The most common frames, a KV_OP and a KV_DELTA with a value, are read straight from the wire, with the same result as the
+ * payload reader and the parsers would give. Whatever is not as a peer of this version writes it goes the general way
+ * (docs/design.md, rule 51).
  */
 import { decodePayload, type PayloadLimits } from '../../codec/payload.js';
 import { scanPayload } from '../../codec/scan.js';
@@ -85,7 +86,7 @@ export function parseKvOp(value: unknown): KvOpMessage {
 export interface KvDeltaMessage {
   key: string;
   revision: number;
-  /** The value's payload, not scanned yet; undefined where the entry was deleted. */
+  /** The value's payload, not scanned yet; undefined if the entry was deleted. */
   bytes: Buffer | undefined;
 }
 
@@ -106,9 +107,9 @@ export function parseKvDelta(value: unknown): KvDeltaMessage {
 export interface KvResultMessage {
   upToSeq: number;
   revision: number;
-  /** Why the write of `upToSeq` was refused; undefined where it was not. One that we don't know: `NYOTA_INTERNAL`. */
+  /** Why the write of `upToSeq` was refused; undefined if it was not. One that we don't know: `NYOTA_INTERNAL`. */
   refusedCode: ErrorCode | undefined;
-  /** The entry as it is, after a refusal; undefined where there is none. */
+  /** The entry as it is, after a refusal; undefined if there is none. */
   currentRevision: number | undefined;
   currentBytes: Buffer | undefined;
 }
@@ -187,7 +188,7 @@ let at = 0;
 let valueAt = 0;
 let valueEnd = 0;
 
-/** A KV_OP with a value. Undefined where it is for the general way. @throws NyotaError `NYOTA_PAYLOAD_REFUSED` for a value that is none */
+/** A KV_OP with a value. Undefined if it is for the general way. @throws NyotaError `NYOTA_PAYLOAD_REFUSED` for a value that is none */
 export function readPlainOp(
   source: Buffer,
   start: number,
@@ -224,7 +225,7 @@ export function readPlainDelta(
   return { key, revision, bytes: ownValue(source, limits) };
 }
 
-/** Each byte that is no UTF-8 becomes a character of 3: up to here none of it makes a key too long. */
+/** A byte that is not UTF-8 becomes a character of 3 bytes. In a key of up to this size that makes none too long. */
 const SAFE_KEY_BYTES = Math.floor(MAX_KEY_BYTES / 3);
 
 function readKey(source: Buffer, end: number): string | undefined {
@@ -256,7 +257,7 @@ function keyText(source: Buffer, from: number, length: number): string {
   return text;
 }
 
-/** Of at most 65,535 bytes, which all of an honest peer's but the very largest are. False where there is none. */
+/** Finds a value of at most 65,535 bytes, as all but the very largest are. False if there is none. */
 function findValue(source: Buffer, end: number): boolean {
   const token = source[at++] as number;
   let length = source[at++] as number;
@@ -268,14 +269,14 @@ function findValue(source: Buffer, end: number): boolean {
   return at <= end;
 }
 
-/** Checked, and copied out of the chunk. */
+/** The value, checked and copied out of the chunk. */
 function ownValue(source: Buffer, limits: PayloadLimits): Buffer {
   const end = valueEnd;
   scanPayload(source, valueAt, end, limits);
   return keepPart(source.subarray(valueAt, end), 0, end - valueAt);
 }
 
-/** No unsigned integer of up to 32 bits. */
+/** Says that there is no unsigned integer of up to 32 bits. */
 const OTHER = -1;
 
 function readUint(source: Buffer): number {

@@ -57,11 +57,14 @@ export class Replica {
   /** Visible changes that no call has returned yet; see `#take`. */
   #changes: Change[] = [];
   #size = 0;
-  /** Whether what this side writes is told as a change: false where nobody would hear of it. */
+  /** False while nobody listens to the changes that this side's own writes make: then they are not returned. */
   tellsOwn = true;
   /** The last revision that a result gave to a write of ours. */
   #resolvedRevision = 0;
-  /** No tombstone is kept for a key without pending writes: this is the highest revision of those let go. */
+  /**
+   * No tombstone is kept for a key without pending writes: this is the highest revision of those let go
+   * (docs/design.md, rule 39).
+   */
   #deletedRevision = 0;
 
   /** @param onConfirm hears of every key whose confirmed entry changes, as it changes */
@@ -111,7 +114,7 @@ export class Replica {
     return confirmedRevision(this.#keys.get(key));
   }
 
-  /** The frame of the oldest write that the server hasn't answered yet; undefined where none is. */
+  /** The frame of the oldest write that the server hasn't answered yet; undefined if none is. */
   get firstPendingSeq(): number | undefined {
     return this.#pending.head?.seq;
   }
@@ -329,7 +332,10 @@ export class Replica {
     this.#answer(head, { accepted: false, error });
   }
 
-  /** The server's limits are the same as ours: one that goes over them is not honest, and may not fill our memory. */
+  /**
+   * The server's limits are the same as ours: one that goes over them is not honest, and may not fill our memory
+   * (docs/design.md, rule 42).
+   */
   #checkServer(record: KeyRecord, bytes: Buffer | undefined): void {
     if (bytes === undefined) return;
     const { maxKeys, maxValueBytes, maxStoreBytes } = this.#limits;
@@ -404,7 +410,7 @@ function bytesOf(op: WriteOp): Buffer | undefined {
  */
 export interface KeyRecord {
   readonly key: string;
-  /** The confirmed value; undefined where the server has none. */
+  /** The confirmed value; undefined if the server has none. */
   bytes: Buffer | undefined;
   /**
    * The last confirmed revision, also of a deletion while writes are pending: the tombstone that keeps the late answer to
@@ -491,7 +497,7 @@ export class KeyTable {
   }
 }
 
-/** One that is in no table. */
+/** A record that is in no table yet. */
 export function newRecord(key: string): KeyRecord {
   return { key, bytes: undefined, revision: 0, pending: 0, shown: undefined };
 }
@@ -515,10 +521,6 @@ function visibleBytes(record: KeyRecord): Buffer | undefined {
   return record.shown === undefined ? record.bytes : record.shown.bytes;
 }
 
-/**
- * The writes that the server hasn't answered yet: a queue in the order of their frames, each with the record of its key at
- * hand. Every step costs the same however many wait: answers come in order, so only the head leaves.
- */
 /** What the server decided about one write. */
 export type OpResult = { accepted: true; revision: number } | { accepted: false; error: NyotaError };
 
@@ -535,6 +537,10 @@ export interface PendingOp {
   next: PendingOp | undefined;
 }
 
+/**
+ * The writes that the server hasn't answered yet: a queue in the order of their frames, each with the record of its key at
+ * hand. Every step costs the same however many wait: answers come in order, so only the head leaves.
+ */
 export class PendingOps {
   #head: PendingOp | undefined;
   #tail: PendingOp | undefined;
@@ -567,7 +573,7 @@ export class PendingOps {
     if (head === undefined) return;
     this.#head = head.next;
     if (head.next === undefined) this.#tail = undefined;
-    // Or else one that is old and gone would keep all that came after it until the next full collection.
+    // Otherwise an old one that is gone would keep alive all that came after it, until the next full collection.
     head.next = undefined;
     this.#size--;
     const { record } = head;

@@ -1,10 +1,10 @@
 /**
- * The server's side of a shared store: decides every write and gives each accepted one the next revision.
- * Pure: the clock is handed in, and what it decides is sent by the caller.
+ * The server's side of a shared store: decides every write and gives each accepted one the next revision. Pure: the clock is
+ * handed in, and what it decides is sent by the caller.
  *
- * The client works out its writes' revisions by counting (KV_RESULT: consecutive, ending in `revision`). So a
- * result that stands for several writes must end where a revision was used for anything else: a local
- * write, an expiry.
+ * The client works out its writes' revisions by counting (KV_RESULT: consecutive, ending in `revision`). So a result for
+ * several writes must not span a revision that was used for anything else: a write of the server's own, an expiry
+ * (docs/design.md, rule 38).
  */
 import { NyotaError, printable } from '../../errors.js';
 import {
@@ -76,7 +76,8 @@ export class Sequencer {
   }
 
   /**
-   * A write of the server's own. The value's bytes are the store's own from here on. Uses a revision also where it deletes what isn't there.
+   * A write of the server's own. The value's bytes are the store's own from here on. Uses a revision even if it deletes what
+   * isn't there.
    * @returns undefined for a compare-and-set whose expectation doesn't hold: no revision was used
    * @throws NyotaError `NYOTA_STORE_LIMIT`, `NYOTA_INVALID_ARGUMENT`, `NYOTA_READ_ONLY_KEY`
    */
@@ -91,7 +92,7 @@ export class Sequencer {
   }
 
   /**
-   * Throws what would make any of these writes of the server's own fail, were they made one after the other.
+   * Throws if any of these writes of the server's own would fail, made one after the other.
    * @throws NyotaError as `write`
    */
   checkAll(ops: readonly WriteOp[]): void {
@@ -104,7 +105,10 @@ export class Sequencer {
     }
   }
 
-  /** A client's write, its bytes the store's own from here on. What is wrong with it is its refusal, never a throw; a refused write uses no revision. */
+  /**
+   * A client's write. Its bytes are the store's own from here on. A wrong write is refused, and nothing is thrown; a refused
+   * write uses no revision.
+   */
   apply(op: WriteOp): ApplyResult {
     const old = this.#entries.get(op.key);
     try {

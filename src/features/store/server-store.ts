@@ -1,6 +1,7 @@
 /**
- * The server's end of the shared store: decides every write, publishes its own as KV_DELTA, and tells the client in batches what
- * became of its writes. Touches the link, and its host for changes; entries and revisions are the sequencer's business. Pure.
+ * The server's end of the shared store: decides every write, publishes its own as KV_DELTA, and tells the client in batches
+ * what became of its writes. Touches the link, and its host for changes; the sequencer (sequencer.ts) has entries and
+ * revisions. Pure.
  */
 import type { PayloadLimits } from '../../codec/payload.js';
 import { NyotaError } from '../../errors.js';
@@ -25,14 +26,17 @@ export class ServerStore implements StoreFeature {
   readonly #link: Link;
   readonly #host: StoreHost;
   readonly #sequencer: Sequencer;
-  /** The client's writes accepted and not told yet: up to this frame, ending with this revision. 0: none. */
+  /**
+   * Writes of the client's that are accepted and not reported to it yet: up to this frame, the last one with this revision.
+   * 0: none.
+   */
   #acceptedSeq = 0;
   #acceptedRevision = 0;
   /** The frame of our last write, and the last that the client acknowledged. */
   #lastDeltaSeq = 0;
   #ackedSeq = 0;
   #waiters: Array<{ seq: number; done: (error?: NyotaError) => void }> = [];
-  /** Entries that changed since the last durable step; undefined where there is no durable store. */
+  /** Entries that changed since the last durable step; undefined if there is no durable store. */
   #dirty: Map<string, StoredEntry> | undefined;
 
   constructor(link: Link, host: StoreHost) {
@@ -123,7 +127,7 @@ export class ServerStore implements StoreFeature {
     return true;
   }
 
-  /** What is held back would be lost with its session: it takes effect. */
+  /** A frame that is held back would be lost with its session, so it takes effect now. */
   keepsHeld(type: number, body: unknown, seq: number): boolean {
     this.receive(type, body, seq);
     return false;
@@ -138,7 +142,7 @@ export class ServerStore implements StoreFeature {
     assertRoom(this.#link, sizeOf(ops));
   }
 
-  /** Tells what has been decided: at the end of every chunk, and before anything that depends on it. */
+  /** Tells what has been decided: at the end of every chunk, and before anything that depends on it (docs/design.md, rule 38). */
   chunkEnd(): void {
     if (this.#acceptedSeq === 0) return;
     const upToSeq = this.#acceptedSeq;
@@ -208,7 +212,7 @@ export class ServerStore implements StoreFeature {
     this.#changed(change, local);
   }
 
-  /** An entry that expires has brought a deadline. */
+  /** Reports a change. If its entry expires, there is a new deadline. */
   #changed(change: Change, local: boolean): void {
     this.#host.changed([change], local);
     if (this.nextDeadline !== Number.POSITIVE_INFINITY) this.#host.rearm();

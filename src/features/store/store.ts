@@ -1,7 +1,7 @@
 /**
- * The shared store as a feature: its writes are sequenced frames, in order with events, and its frames become changes. The two
- * ends differ: the server decides (server-store.ts), the client shows its own writes at once and is corrected (client-store.ts).
- * Here is what both have: their interface towards the peer, and the words of a write. Pure.
+ * The shared store as a feature: its writes are sequenced frames, in order with events, and its frames become changes. The
+ * two ends differ: the server decides (server-store.ts), the client shows its own writes at once and is corrected
+ * (client-store.ts). Here is what both have: the interface that the peer uses, and the forms of a write. Pure.
  */
 import { encodePayload, type PayloadLimits } from '../../codec/payload.js';
 import { NyotaError } from '../../errors.js';
@@ -30,11 +30,14 @@ export interface StoreFeature extends Feature {
   has(key: string): boolean;
   keys(): IterableIterator<string>;
   readonly size: number;
-  /** Whether anyone hears of the changes that this side's own writes make; an end that tells of them in any case has none. */
+  /**
+   * Says whether anybody listens to the changes that this side's own writes make. An end that reports them in any case has no
+   * such method.
+   */
   tellOwn?(told: boolean): void;
-  /** Sets the key, which has been checked: shows at once. Throws where it can't be taken. */
+  /** Sets the key, which has been checked: shows at once. Throws if it can't be taken. */
   set(key: string, value: unknown, ttlMs: number | undefined): void;
-  /** A set or delete of bytes that are the store's own from here on. Throws where it can't be taken. */
+  /** A set or delete of bytes that are the store's own from here on. Throws if it can't be taken. */
   write(op: SetOp | DeleteOp): void;
   /** The revision that `compareAndSet` may expect of a key; 0 where it is not there. */
   revisionOf(key: string): number;

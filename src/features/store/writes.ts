@@ -1,6 +1,6 @@
 /**
- * The words of the shared store: entries, writes, changes, limits, and the checks that both sides make.
- * Pure: imports the errors only.
+ * The forms that the shared store works with: entries, writes, changes, limits; and the checks that both sides make. Pure:
+ * imports the errors only.
  */
 
 import { NyotaError, printable } from '../../errors.js';
@@ -74,10 +74,13 @@ export interface Change {
   readonly revision: number;
 }
 
-/** A key of at most so many letters is looked through by hand. */
+/** A key of at most so many letters is checked letter by letter. */
 const SHORT_KEY = 64;
 
-/** Short, of ASCII alone, and not reserved: well-formed, and as many bytes as letters. False says nothing. */
+/**
+ * True for a key that is short, ASCII and not reserved: it is well-formed, and has as many bytes as letters. False decides
+ * nothing.
+ */
 function isPlainKey(key: unknown, maxBytes: number): boolean {
   if (typeof key !== 'string' || key === SESSION_ID_KEY) return false;
   const { length } = key;

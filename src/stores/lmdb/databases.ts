@@ -1,6 +1,6 @@
 /**
- * The databases of a folder: opens them, refuses what is not ours (something else, a newer version, what can't be read), and
- * knows their rows. The only file that knows the `lmdb` package, which it asks for when a store is first used.
+ * The databases of a folder, and their rows. Refuses a folder that belongs to something else, has a newer format, or can't be
+ * read. The only file that loads the `lmdb` package, and only when a store is first used.
  *
  * Layout, version 1, one LMDB environment with these databases:
  *   meta       'format' -> version
@@ -31,9 +31,9 @@ const NAMES: ReadonlySet<string> = new Set(['meta', 'sessions', 'entries', 'fram
 const AFTER_ALL = Buffer.from([0xff]);
 /** Beyond so many it is quicker to ask which frames there are than to remove each number. */
 const TRIM_ONE_BY_ONE = 1_000;
-/** A value above it may have pages of its own, be the key as long as it may. */
+/** Values above this size may lie on pages of their own, even with the longest key. */
 const MAYBE_ELSEWHERE_BYTES = 900;
-/** A row of `sessions` without its record. */
+/** A row of `sessions` without credential and identity. */
 const HEAD_BYTES = 512;
 /** A node's header and its place in a page. */
 const NODE_BYTES = 32;
@@ -58,7 +58,7 @@ export interface Databases {
   readonly tombstones: Database<TombstoneRow, string>;
   readonly owners: Database<number, string>;
   readonly transactions: Transactions;
-  /** By which steps are written. */
+  /** Writes the steps. */
   readonly queue: CommitQueue;
 }
 
@@ -79,14 +79,14 @@ export function openDatabases(path: string): Databases {
   return databases;
 }
 
-/** What was asked for is done first. Its last user closes the environment. */
+/** Waits for the steps that are queued. The folder's last user closes the environment. */
 export async function closeDatabases(databases: Databases): Promise<void> {
   const place = [...opened].find(([, shared]) => shared.databases === databases);
   if (place === undefined) return;
   const [folder, shared] = place;
   shared.users--;
   await databases.queue.whenIdle();
-  // Another one may have come, or have closed it, meanwhile.
+  // In the meantime another store may have opened the folder, or closed it.
   if (shared.users > 0 || opened.get(folder) !== shared) return;
   opened.delete(folder);
   await databases.env.close();
@@ -111,9 +111,9 @@ function openEnv(folder: string, open: LmdbPackage['open']): RootDatabase {
     noSubdir: false,
     maxDbs: DATABASES,
     permissionsMode: FILE_MODE,
-    // With it a step would be answered before it is on disk.
+    // With overlapping syncs a step would be answered before it is on disk.
     overlappingSync: false,
-    // The queue makes the groups; and what lmdb waits for by itself would be rejected with nobody to hear it.
+    // The queue makes the groups. With batching of its own, lmdb would also reject a promise that nobody listens to.
     eventTurnBatching: false,
     cache: false,
   } as RootDatabaseOptionsWithPath);
@@ -135,7 +135,10 @@ function openAll(path: string, folder: string, env: RootDatabase): Databases {
   return databases;
 }
 
-/** Refuses what is not ours, before anything is made in it. Several processes may begin an empty folder at the same time. */
+/**
+ * Refuses a folder that is not ours before anything is written to it. Several processes may start on an empty folder at the
+ * same time.
+ */
 function checkFormat(path: string, env: RootDatabase, transactions: Transactions): void {
   const names = (): string[] => [...env.getKeys()].map(String);
   if (names().some((name) => !NAMES.has(name))) throw foreign(path);
@@ -143,7 +146,7 @@ function checkFormat(path: string, env: RootDatabase, transactions: Transactions
   const format = transactions.sync(() => {
     const found = meta.get('format');
     if (found !== undefined) return found;
-    // It is the first thing that is written.
+    // The format is the first thing that is written into a folder of ours.
     if (names().length > 1 || meta.getKeysCount() > 0) throw foreign(path);
     meta.putSync('format', FORMAT);
     return FORMAT;
@@ -183,7 +186,7 @@ interface TreeStats {
   overflowPages: number;
 }
 
-/** In pages that are in use; those that are free again are not counted. */
+/** Counts the pages in use, and not those that are free again. */
 function usedBytes({ env, sessions, entries, frames, tombstones, owners }: Databases): number {
   env.resetReadTxn();
   const { pageSize, free, root } = env.getStats() as { pageSize: number; root: TreeStats; free: TreeStats };
@@ -207,7 +210,7 @@ export function writeStep(db: Databases, id: string, step: StepWrites<SessionRow
   if (to - from < TRIM_ONE_BY_ONE) {
     for (let seq = from; seq <= to; seq++) db.frames.remove([id, seq]);
   } else {
-    // Numbers that never were are none of its business: there may be any number of them.
+    // Only frames that are there: the range may hold any number of numbers that never were.
     const range = { start: [id, from], end: [id, to], inclusiveEnd: true };
     for (const key of [...db.frames.getKeys(range)]) db.frames.remove(key);
   }
@@ -216,14 +219,14 @@ export function writeStep(db: Databases, id: string, step: StepWrites<SessionRow
 
 /** In a transaction: everything that is kept of a session. */
 export function removeSession(db: Databases, id: string): void {
-  // Lists: a cursor would stumble over what is removed under it.
+  // Copied into arrays first: a cursor must not run while its rows are removed.
   const all = { start: [id], end: [id, AFTER_ALL] };
   for (const key of [...db.entries.getKeys(all)]) db.entries.remove(key);
   for (const key of [...db.frames.getKeys(all)]) db.frames.remove(key);
   db.sessions.remove(id);
 }
 
-/** Undefined where frames of it are missing. */
+/** Returns undefined if frames of it are missing. */
 export function loadSession(db: Databases, id: string, row: SessionRow): StoredSession | undefined {
   const entries: StoredEntry[] = [];
   for (const { key, value } of db.entries.getRange({ start: [id], end: [id, AFTER_ALL] })) {
@@ -243,17 +246,20 @@ export function loadSession(db: Databases, id: string, row: SessionRow): StoredS
   return readSession(id, row, entries, frames);
 }
 
-/** What is read where the file was cut off: such values have pages of their own, which LMDB does not look at. */
+/**
+ * True for a frame that reads as zeros because the file was cut off. Large values lie on pages of their own, which LMDB does
+ * not check.
+ */
 function isBlank({ frame }: StoredFrame): boolean {
   return frame.length > MAYBE_ELSEWHERE_BYTES && frame.readUInt32BE(0) === 0;
 }
 
-/** What a new session adds to the file, about. */
+/** About how many bytes a new session adds to the file. */
 export function bytesOfHead({ credential, identity }: SessionRecord): number {
   return HEAD_BYTES + rowBytes(credential.length + identity.length);
 }
 
-/** What a step adds to the file, about. What can't be written is found out where it is written. */
+/** About how many bytes a step adds to the file. A value that can't be written fails later, when it is written. */
 export function bytesOfStep({ entries = [], outbound = [] }: SessionBatch): number {
   let bytes = 0;
   for (const { bytes: value, key } of entries)
@@ -262,7 +268,7 @@ export function bytesOfStep({ entries = [], outbound = [] }: SessionBatch): numb
   return bytes;
 }
 
-/** About what a row adds to the file. */
+/** About how many bytes a row adds to the file. */
 function rowBytes(valueBytes: number): number {
   if (valueBytes <= INLINE_BYTES) return NODE_BYTES + valueBytes;
   return NODE_BYTES + Math.ceil((valueBytes + 16) / PAGE_BYTES) * PAGE_BYTES;

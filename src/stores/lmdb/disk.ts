@@ -1,7 +1,8 @@
 /**
- * The folder of an LMDB store as the file system sees it. Before its files are mapped into memory they are looked at: from then on touching
- * what is not there ends the process. How much more it may take: `maxBytes`, and what the disk has left. And what a failure of the disk
- * means, since LMDB itself tells little: a full disk is an "Input/output error" to it. Knows nothing of sessions and of the package `lmdb`.
+ * The folder of an LMDB store, as the file system sees it. Checks its files before LMDB maps them into memory: reading a
+ * mapped page that the file does not have ends the process (docs/design.md, rule 31). Decides whether a step still fits, by
+ * `maxBytes` and by the free space of the disk (docs/design.md, rule 29). Finds out what a failure of the disk means: LMDB's
+ * own errors say little (a full disk is an "Input/output error"). Knows nothing of sessions, nor of the package `lmdb`.
  */
 import {
   closeSync,
@@ -24,7 +25,7 @@ import {
 import { dirname, join } from 'node:path';
 import { NyotaError } from '../../errors.js';
 
-/** Below so much nothing can be written. */
+/** With less free space than this nothing can be written. */
 const FULL_BELOW_BYTES = 64 * 1024;
 const FULL = 'the disk is full: make room on it, or move the folder to a larger one';
 const FORBIDDEN = 'this process may not write there: give its user the right to, or name another folder';
@@ -52,7 +53,7 @@ export function storeFailed(path: string, text: string, cause?: unknown): NyotaE
   return new NyotaError('NYOTA_STORE_FAILED', `the store in '${path}' ${text}${why}`, { cause });
 }
 
-/** A commit that failed tells its reason in a promise of its own, which may never settle. */
+/** When a commit fails, `lmdb` gives the reason by another promise, `commitError`, which may never settle. */
 export async function causeOf(error: unknown): Promise<unknown> {
   const reason = (error as { commitError?: Promise<unknown> } | undefined)?.commitError;
   if (!(reason instanceof Promise)) return error;
@@ -61,7 +62,7 @@ export async function causeOf(error: unknown): Promise<unknown> {
   return await Promise.race([known, turn]);
 }
 
-/** What can still be written to the file system of a folder, in bytes; undefined where it does not say. */
+/** What can still be written to the file system of a folder, in bytes; undefined if it does not say. */
 function freeBytes(path: string): number | undefined {
   for (let folder = path; ; folder = dirname(folder)) {
     try {
@@ -95,15 +96,15 @@ const META = {
 };
 const NO_PAGE = 2n ** 64n - 1n;
 const PAGE_SIZES = { min: 512, max: 65_536 };
-/** Pages at the end that were free again before they were written; more than these can't be missing in a whole file. */
+/** An intact file may lack pages at its end that were freed before they were ever written, but never more than this. */
 const MAX_MISSING_BYTES = 64 * 2 ** 20;
-/** What LMDB takes for 126 readers fits well. */
+/** Enough for LMDB's table of 126 readers. */
 const LOCK_BYTES = 16_384;
 /** Sessions hold secrets of clients. */
 const FOLDER_MODE = 0o700;
 export const FILE_MODE = 0o600;
 
-/** Its path without links: an environment must not be opened twice. */
+/** Returns the path with its links resolved: a process must not open one folder twice. */
 export function makeFolder(path: string): string {
   try {
     mkdirSync(path, { recursive: true, mode: FOLDER_MODE });
@@ -114,7 +115,8 @@ export function makeFolder(path: string): string {
 }
 
 /**
- * Makes sure that the data file is one, and as long as it says, and that the lock file lies on the disk. Other damage is LMDB's to find.
+ * Makes sure that the data file is an LMDB file and as long as its header says, and that the lock file has its space on the
+ * disk. Other damage is found by LMDB.
  * @param path how the user has named the folder
  * @throws NyotaError for a folder that may not be opened; an error of the file system where it can't be written
  */
@@ -124,9 +126,9 @@ export function prepareFiles(path: string, folder: string): void {
 }
 
 /**
- * Puts a data file with all its databases into a folder without one, whole, or not at all: where several processes begin the folder,
- * one of them does, and none writes to it before all is there.
- * @param make writes to an LMDB folder of its own, which is removed then
+ * Creates the data file with all its databases in a folder that has none: as a whole, or not at all. If several processes
+ * start on an empty folder, one of them creates it, and none writes before it is complete.
+ * @param make fills an LMDB folder of its own, which is removed afterwards
  */
 export function beginFolder(folder: string, make: (draft: string) => void): void {
   const file = join(folder, 'data.mdb');
@@ -139,7 +141,7 @@ export function beginFolder(folder: string, make: (draft: string) => void): void
     linkSync(whole, file);
   } catch (error) {
     const { code } = error as { code?: unknown };
-    // Another process was first, or it has to do without links: the file is made in its place.
+    // Another process was first, or the file system has no hard links: LMDB then creates the file in place.
     if (code !== 'EEXIST' && code !== 'EPERM' && code !== 'ENOTSUP') throw error;
   } finally {
     rmSync(draft, { recursive: true, force: true });
@@ -158,7 +160,7 @@ function checkData(path: string, file: string): void {
     const before = fstatSync(fd).size;
     if (before === 0) return;
     const newest = newestMeta(fd, before);
-    // Asked after that: another process may just have made it longer.
+    // Read after the header: another process may have made the file longer in between.
     const { size } = fstatSync(fd);
     if (newest === undefined) throw storeFailed(path, 'holds a data.mdb that is no LMDB file: move it away');
     const pageSize = BigInt(newest.readUInt32LE(META.pageSize));
@@ -174,7 +176,7 @@ function checkData(path: string, file: string): void {
   }
 }
 
-/** At the end, wherever that is by now. Blank pages that are in use are found to be damaged when they are read. */
+/** Appends at the end of the file, wherever that is by now. A blank page that is in use is reported as damage when it is read. */
 function fillUp(file: string, bytes: number): void {
   const fd = openSync(file, 'a');
   try {
@@ -201,18 +203,21 @@ function newestMeta(fd: number, size: number): Buffer | undefined {
   return second.readBigUInt64LE(META.txnId) > first.readBigUInt64LE(META.txnId) ? second : first;
 }
 
-/** Written out: LMDB's own has no room on the disk before it is used, and where the disk is full by then the process ends. */
+/**
+ * Writes the lock file out in full. The one that LMDB makes has no space on the disk until it is used, and if the disk is
+ * full by then the process is ended.
+ */
 function makeLockFile(folder: string): void {
   const file = join(folder, 'lock.mdb');
   if (existsSync(file)) return;
   const draft = join(folder, `lock.${process.pid}.${process.hrtime.bigint()}`);
   try {
     writeFileSync(draft, Buffer.alloc(LOCK_BYTES), { mode: FILE_MODE, flag: 'wx' });
-    // Whole, or not at all; and not over one that another process has begun to use.
+    // Linked into place: complete or not at all, and never over one that another process is using.
     linkSync(draft, file);
   } catch (error) {
     const { code } = error as { code?: unknown };
-    // A file system without links has to do without.
+    // On a file system without hard links LMDB makes its own.
     if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'EACCES' || code === 'EROFS') throw error;
   } finally {
     try {
@@ -223,14 +228,14 @@ function makeLockFile(folder: string): void {
   }
 }
 
-/** Of the disk: every change writes some pages anew before the old ones are free. */
+/** Kept free on the disk: LMDB writes changed pages to new places before it frees the old ones. */
 const KEPT_BACK_BYTES = 2 ** 20;
-/** What was measured counts for so long: others write too. */
+/** How long a measurement holds: other processes write too. */
 const MEASURE_EVERY_MS = 250;
 
 /**
- * How much more a folder may take. What does not fit is refused before it is written, and some of the disk is kept back, so that what
- * frees space, and acknowledgements, can still be written then.
+ * Decides whether a step still fits. One that does not is refused before anything of it is written. Some of the disk is kept
+ * back, so that acknowledgements, and whatever frees space, can always be written.
  */
 export class Room {
   readonly #path: string;
@@ -246,8 +251,8 @@ export class Room {
   }
 
   /**
-   * Undefined where so much more fits; else why it does not.
-   * @param takenBytes what this process has added to the file so far, about
+   * Returns undefined if so many bytes still fit, else the error to refuse with.
+   * @param takenBytes about how many bytes this process has added to the file so far
    * @param usedBytes how much of the file is in use
    */
   refusal(bytes: number, takenBytes: number, usedBytes: () => number): NyotaError | undefined {

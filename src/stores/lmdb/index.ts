@@ -48,8 +48,8 @@ export interface LmdbStoreOptions {
   /** The folder. Made where it is missing. It belongs to the store alone. */
   path: string;
   /**
-   * What the sessions may take, in bytes, about: a step that does not fit is refused with `NYOTA_STORE_FAILED`, which ends the
-   * session's stay in this process; the session itself waits in the store. At least 1 MiB. Default 16 GiB.
+   * About how many bytes the sessions may take. A step that does not fit is refused with `NYOTA_STORE_FAILED`: this process
+   * lets go of the session, which stays in the store. At least 1 MiB. Default 16 GiB.
    */
   maxBytes?: number;
 }
@@ -61,11 +61,11 @@ const OPTIONS = {
 
 /** Half of a key of LMDB. The rest is for the key of an entry. */
 const MAX_ID_BYTES = 1_024;
-/** Rows that a sweep looks at in one go. */
+/** Rows that a sweep reads at a time. */
 const LOOK_ROWS = 1_000;
 /** Rows that one transaction of a sweep changes. */
 const CHANGE_ROWS = 500;
-/** So often each process says that it lives. */
+/** How often each process writes a sign of life. */
 const BEAT_MS = 5_000;
 /** A process that has been silent for so long is dead. */
 const DEAD_AFTER_MS = 4 * BEAT_MS;
@@ -84,7 +84,7 @@ class LmdbStore implements SessionStore {
   readonly durable = true;
   readonly #path: string;
   readonly #room: Room;
-  /** This process, as far as its sessions are concerned. */
+  /** The name of this process, as the owner of its sessions. */
   readonly #owner = randomUUID();
   /** Opened when first needed, and again after `close`. */
   #open: Databases | undefined;
@@ -125,7 +125,8 @@ class LmdbStore implements SessionStore {
   takeOver(id: string, now: number): StoredSession | undefined {
     const db = this.#databases();
     try {
-      // Behind what is on its way to the disk. What waits in the queue comes later, and finds another owner.
+      // Runs behind the transaction that is being written. Steps that wait in the queue run later, and are refused: the
+      // session has another owner by then.
       return db.transactions.sync(() => {
         const row = db.sessions.get(id);
         const owned = row && attachSession(row, row.fence, now);
@@ -159,11 +160,15 @@ class LmdbStore implements SessionStore {
     return this.#read((db) => readTombstone(db.tombstones.get(id), now));
   }
 
-  /** Looks at some rows at a time outside of transactions, which hold up everybody else, and checks again inside of them. */
+  /**
+   * Ends the sessions whose client did not come back in time, and deletes tombstones and owners that are too old. Reads the
+   * rows in pages, outside of transactions, because a transaction holds up every other writer; checks each row again in the
+   * transaction that changes it (docs/design.md, rule 28).
+   */
   async sweep(now: number): Promise<number> {
     const db = this.#databases();
     try {
-      // Of processes that were killed: what they had read could not be used again.
+      // Clears the read locks of killed processes: the pages that they were reading could not be used again.
       db.env.readerCheck();
       const ended = await this.#endLeftAlone(db, now);
       await this.#forgetTombstones(db, now);
@@ -208,7 +213,7 @@ class LmdbStore implements SessionStore {
   #read<T>(fn: (db: Databases) => T): T {
     const db = this.#databases();
     try {
-      // Not what an earlier read of this turn has seen: another process may have written since.
+      // Drops the snapshot of an earlier read in this turn: another process may have written since.
       db.env.resetReadTxn();
       return fn(db);
     } catch (cause) {
@@ -216,7 +221,7 @@ class LmdbStore implements SessionStore {
     }
   }
 
-  /** One step of a transaction, which it shares with others. Answers when it is on disk. */
+  /** Queues one step, which shares its transaction with others. Resolves when it is on disk. */
   async #write<T>(
     about: Partial<Pick<Step<T>, 'of' | 'bytes'>>,
     run: (db: Databases) => T | NyotaError,
@@ -228,18 +233,18 @@ class LmdbStore implements SessionStore {
   /** In a transaction. */
   #own(db: Databases, id: string, head: HeadRow): void {
     db.sessions.put(id, { ...head, owner: this.#owner });
-    // Where its first sign of life could not be written.
+    // There is none yet if the first sign of life could not be written.
     if (db.owners.get(this.#owner) === undefined) db.owners.put(this.#owner, Date.now());
   }
 
   #beat(): void {
-    // Where it can't be written, the store's own steps tell of it.
+    // If this can't be written, neither can the sessions' steps, and those report it.
     this.#write({}, (db) => void db.owners.put(this.#owner, Date.now())).catch(() => {});
   }
 
   /**
-   * Since when a session is alone. One whose client was connected when its process died has nobody who could end it: it is left
-   * alone from that process's last sign of life on.
+   * Since when the session's client has been away. When a process dies while a client is connected, nobody records that the
+   * client has left; the session then counts as left at that process's last sign of life (docs/design.md, rule 28).
    */
   #leftAt(db: Databases, { detachedAt, owner }: SessionRow): number | null {
     if (detachedAt !== null || owner === this.#owner) return detachedAt;
@@ -260,7 +265,7 @@ class LmdbStore implements SessionStore {
             let count = 0;
             for (const { key: id, value } of some) {
               const row = db.sessions.get(id);
-              // It may have changed hands since it was looked at, or its process lives after all.
+              // Since the row was read, the session may have got another owner, or its process has shown that it lives.
               if (row === undefined || row.fence !== value.fence || !isLeft(row)) continue;
               removeSession(db, id);
               db.tombstones.put(id, expireSession(row, now));
@@ -288,7 +293,7 @@ class LmdbStore implements SessionStore {
     }
   }
 
-  /** The rows of a database, some at a time; ends early where the store is closed. */
+  /** The rows of a database, in pages. Ends early if the store is closed. */
   async *#pages<V>(db: Databases, table: Database<V, string>): AsyncGenerator<{ key: string; value: V }[]> {
     let after: string | undefined;
     while (this.#open === db) {

@@ -1,6 +1,6 @@
 /**
- * The one way into a folder's databases for what writes: steps wait here while a transaction is on its way to the disk, and the
- * next one takes all of them, so that many sessions share an fsync. A step is answered when it is on disk.
+ * All writes to a folder's databases go through this queue. Steps wait here while a transaction is being written to the disk;
+ * the next transaction takes all of them, so that many sessions share one fsync. A step is answered when it is on disk.
  *
  *   run --> waiting --> [ one transaction: step, step, step ] --> on disk --> answered
  *
@@ -17,7 +17,7 @@ import { causeOf, type Room, storeFailed } from './disk.js';
 /** Where the lock file has the number: behind a magic number and the file's format, of 32 bits each. */
 const LAST_OFFSET = 8;
 const LAST_BYTES = 8;
-/** Other processes may open the folder again and again. */
+/** Tries before it gives up: other processes may keep opening the folder. */
 const MAX_TRIES = 100;
 
 /** Thrown out of a transaction that is to be begun again. */
@@ -34,17 +34,19 @@ interface EnvironmentStats {
   lastTxnId: number;
 }
 
-/** Never closed: that would take the locks that LMDB has on the file from the whole process. */
+/** Never closed: closing one descriptor of a file drops all locks of the process on it, LMDB's among them. */
 const lockFiles = new Map<string, number>();
 
 /**
- * Single transactions, each of which first mends what a process that opens the folder may have broken.
+ * Write transactions. Each first repairs what another process may have broken by opening the folder
+ * (docs/design.md, rule 32).
  *
- * The number of the last transaction lies in the lock file, for all processes. LMDB (3.5.6 of its package, `mdb_env_open2`) lets
- * whoever opens the folder set it to what the data file said when the opening began. Where another process has committed
- * meanwhile, the number goes back: the next transaction would be given the number of one that is on disk, and take its place
- * without a word, or stumble over pages that are newer than itself. So each transaction looks before it writes, and where its
- * number is not new sets the shared one right, which is safe while it holds the lock of all writers; then it is begun again.
+ * All processes share the number of the last transaction, which lies in the lock file. A process that opens the folder writes
+ * there what the data file said when it began to open (LMDB 3.5.6 of the package, `mdb_env_open2`). If another process has
+ * committed in between, the number goes back. The next transaction then gets the number of one that is on disk already: it
+ * silently takes its place, or fails on pages that are newer than itself. So each transaction checks its number before it
+ * writes. If that is not new, it corrects the shared number, which is safe while it holds the lock of all writers, and is
+ * begun again.
  */
 export class Transactions {
   readonly #folder: string;
@@ -69,7 +71,7 @@ export class Transactions {
     }
   }
 
-  /** The same beside the event loop; `run` may be called again. Resolves once it is on disk. */
+  /** The same, but the event loop does not wait for the disk; `run` may be called again. Resolves once it is on disk. */
   async run(run: () => void): Promise<void> {
     for (let tries = 1; ; tries++) {
       try {
@@ -85,7 +87,7 @@ export class Transactions {
     }
   }
 
-  /** Within a transaction, before anything is written. */
+  /** Checks the transaction's number: within a transaction, before anything is written. */
   #look(): void {
     const last = (this.#env.getStats() as EnvironmentStats).lastTxnId;
     const own = this.#env.getWriteTxnId();
@@ -119,20 +121,26 @@ export class Transactions {
   }
 }
 
-/** So many steps, or about so many bytes, go into one transaction at most. */
+/** One transaction takes at most so many steps, and about so many bytes. */
 const MAX_STEPS = 2_000;
 const MAX_BYTES = 16 * 2 ** 20;
-/** After so many in a row that failed alone nothing more of a transaction is tried. */
+/** Once so many steps in a row have failed on their own, the rest of the group is failed without a try. */
 const MAX_FAILURES = 3;
 
 export interface Step<T> {
-  /** The session that it changes, and its owner's fence: where it fails, later ones with this fence do too. Left out where no owner asks for it. */
+  /**
+   * The session and the fence of the step: if it fails, later steps with that fence fail too (docs/design.md, rule 21).
+   * Undefined for work that belongs to no owner, such as a sweep.
+   */
   readonly of?: { readonly id: string; readonly fence: number };
-  /** What it adds to the file, about; 0 where it frees more than it takes. */
+  /** About how many bytes it adds to the file; 0 if it frees more than it adds. */
   readonly bytes: number;
   /** Says whether there is room for them. */
   readonly room: Room;
-  /** Runs in a transaction, perhaps again. A returned error refuses it, before anything is written; a throw undoes it. */
+  /**
+   * Runs in a transaction, and may be run again. Returning an error refuses the step: nothing may have been written by then.
+   * A throw undoes the transaction.
+   */
   run(): T | NyotaError;
 }
 
@@ -140,22 +148,22 @@ interface Waiting {
   readonly step: Step<unknown>;
   resolve(value: unknown): void;
   reject(error: NyotaError): void;
-  /** Counts once it is on disk. */
+  /** What `run` returned. It is the answer once the transaction is on disk. */
   result: unknown;
-  /** Its result is why it was not even tried. */
+  /** It was refused without a try; `result` says why. */
   refused: boolean;
 }
 
 /**
- * Steps take effect in the order of the calls. Where one throws, the whole transaction is undone and its steps are tried one by
- * one, so that the others do not fail with it.
+ * Steps take effect in the order of the calls. If one throws, the whole transaction is undone, and its steps are tried one by
+ * one, so that the others don't fail with it (docs/design.md, rule 30).
  */
 export class CommitQueue {
   readonly #path: string;
   readonly #transactions: Transactions;
   readonly #usedBytes: () => number;
   readonly #failed = new FailedOwners();
-  /** What the steps of this process have added to the file so far, about. */
+  /** About how many bytes the steps of this process have added to the file. */
   #takenBytes = 0;
   #waiting: Waiting[] = [];
   #working: Promise<void> | undefined;
@@ -186,7 +194,7 @@ export class CommitQueue {
   }
 
   async #work(): Promise<void> {
-    // Whoever calls in this turn goes along.
+    // Steps that are queued in this turn of the event loop go into the same group.
     await Promise.resolve();
     while (this.#waiting.length > 0) {
       const group = this.#takeGroup();
@@ -221,7 +229,7 @@ export class CommitQueue {
     }
   }
 
-  /** Undefined where all of it is on disk; else why nothing of it is. */
+  /** Returns undefined if all of the group is on disk, else the error that kept all of it from the disk. */
   async #transact(group: readonly Waiting[]): Promise<NyotaError | undefined> {
     try {
       const accepted = group.filter((waiting) => this.#accepts(waiting));
@@ -255,7 +263,7 @@ export class CommitQueue {
     }
     waiting.refused = true;
     waiting.result = refusal;
-    // Before the next one of this session is asked about.
+    // Now, so that the session's next step in this group is refused too.
     if (of !== undefined) this.#failed.add(of.id, of.fence);
     return false;
   }

@@ -1,7 +1,6 @@
 /** Routes: what they answer, and how they are checked. */
 import { describe, expect, it } from 'vitest';
-import { LearnedRoutes, RouteTable } from '../../../src/exocom/routes.js';
-import { checkRoutes } from '../../../src/exocom/routes-check.js';
+import { checkRoutes, LearnedRoutes, RouteTable } from '../../../src/exocom/routes.js';
 
 function refusal(routes: unknown): string {
   try {
