@@ -91,7 +91,7 @@ export interface ExoComOptions {
   clock?: Clock;
 }
 
-export const DEFAULT_PORT = 3010;
+const DEFAULT_PORT = 3010;
 
 const rate = <D = undefined>(fallback?: D): OrDefault<number, D> =>
   value<number, D>('a number above 0', (given) => typeof given === 'number' && given > 0, fallback);

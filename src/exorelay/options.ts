@@ -84,7 +84,7 @@ export interface ExoRelayOptions {
   clock?: Clock;
 }
 
-export const DEFAULT_EXOCOM_PORT = 3010;
+const DEFAULT_EXOCOM_PORT = 3010;
 export const DEFAULT_RELAY_PORT = 4000;
 
 const DEFAULT_RECONNECT: ReconnectOptions = { minDelayMs: 50, maxDelayMs: 1_000, factor: 2, jitter: 'full' };
