@@ -54,10 +54,9 @@ export function readWithOthers<T extends Table>(options: unknown, own: T, others
 }
 
 function readValues<T extends Table>(options: object, table: T, within = ''): Values<T> {
+  const given = options as Readonly<Record<string, unknown>>;
   const values: Record<string, unknown> = {};
-  for (const [name, read] of Object.entries(table)) {
-    values[name] = read((options as Readonly<Record<string, unknown>>)[name], partOf(within, name));
-  }
+  for (const name in table) values[name] = table[name]?.(given[name], partOf(within, name));
   return Object.freeze(values) as Values<T>;
 }
 
