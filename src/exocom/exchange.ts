@@ -108,17 +108,14 @@ export class Exchange {
     this.instances = new Instances(activityIdleMs);
     this.dispatcher = new Dispatcher(this.instances, queues, () => clock.now());
     this.#requests = new Requests(activityIdleMs);
-    this.#unfinished = new Unfinished((role, id) => this.instances.get(role, id)?.port);
+    this.#unfinished = new Unfinished(this.instances);
     this.#unclaimed = new HoldQueue(queues);
     this.#early = new HoldQueue(queues);
     this.#gate = new SecurityGate(options.securityRequired, {
       ...{ timeoutMs: securityTimeoutMs, clock, newId },
       place: (dispatch) => this.dispatcher.place(dispatch),
     });
-    this.#recovery = new Recovery({
-      ...{ clock, readyAt: clock.now() + instanceGraceMs },
-      of: (role: string) => this.instances.of(role),
-    });
+    this.#recovery = new Recovery(this.instances, clock, clock.now() + instanceGraceMs);
     this.#rates = new RateMeter(options.rateLimit);
   }
 
@@ -405,7 +402,7 @@ export class Exchange {
     this.#refuse(message, code, reason);
   }
 
-  /** Straight to the router, or in its turn after what has to be found out or decided first. */
+  /** Passes it on at once; or in its turn, where it or one before it has to be decided over first. */
   #admit(session: RelaySession, message: Incoming): void {
     const { order } = session;
     const gated = this.#gate.closed && message.role !== SECURITY_ROLE;

@@ -9,6 +9,8 @@ export class FakePort implements RelayPort {
   /** What it was told of its own messages: ids that were accepted, and rejections. */
   told: unknown[] = [];
   cancelled: MessageRef[] = [];
+  paused = false;
+  invalidated = false;
   /** Answers a question for what it knows; by default it knows nothing. */
   knows: (refs: readonly MessageRef[]) => Promise<readonly MessageRef[]> = async () => [];
 
@@ -30,9 +32,15 @@ export class FakePort implements RelayPort {
   known(refs: readonly MessageRef[]): Promise<readonly MessageRef[]> {
     return this.knows(refs);
   }
-  pause(): void {}
-  resume(): void {}
-  invalidate(): void {}
+  pause(): void {
+    this.paused = true;
+  }
+  resume(): void {
+    this.paused = false;
+  }
+  invalidate(): void {
+    this.invalidated = true;
+  }
 }
 
 export const LIMITS = { maxInFlight: 2, maxInFlightBytes: 100, maxWaiting: 3, maxWaitingBytes: 1_000 };
