@@ -2,7 +2,7 @@
 
 export { Client, type ClientEvents, createClient, type Gap } from './client/client.js';
 export type { ClientState } from './client/client-side.js';
-export type { Auth, ClientOptions, ReconnectOptions } from './client/options.js';
+export type { Auth, ClientOptions } from './client/options.js';
 export { type Clock, type ClockTimer, systemClock } from './clock.js';
 export { Encoded, type EncodedLimits } from './codec/encoded.js';
 export { type EncodeOptions, encode } from './codec/payload.js';
@@ -11,7 +11,7 @@ export type { Address } from './net/address.js';
 export type { SocketLike } from './net/connection.js';
 export type { CreateConnection, TlsOptions } from './net/dial.js';
 export type { CreateServer, TlsServerOptions } from './net/listener.js';
-export type { LimitOptions } from './options.js';
+export type { LimitOptions, ReconnectOptions } from './options.js';
 export type { CallOptions } from './peer/call-options.js';
 export type { AnyContract, Contract } from './peer/contract.js';
 export type { Delivery, HandlerContext } from './peer/delivery.js';

@@ -15,13 +15,14 @@ import { NyotaError } from '../errors.js';
 import { storeFailed } from '../link/journal.js';
 import { announced } from '../link/link.js';
 import type { Connection } from '../net/connection.js';
+import { readBackOff } from '../options.js';
 import { Pump } from '../peer/pump.js';
 import type { Awaitable, SessionBatch } from '../stores/session-store.js';
 import type { FrameDecoder } from '../wire/frame-decoder.js';
 import { type OpenMessage, parseGoaway, type WelcomeMessage } from '../wire/messages.js';
 import { type Connectable, Connector } from './connect.js';
 import { ClientIdentity } from './identity.js';
-import { type ResolvedClientOptions, readDelays } from './options.js';
+import type { ResolvedClientOptions } from './options.js';
 
 export type ClientState =
   | 'idle'
@@ -104,7 +105,7 @@ export class ClientSide extends Pump implements Connectable {
 
   autoReconnect(minDelayMs: number | undefined, maxDelayMs: number | undefined): void {
     const base = this.#connector.schedule ?? this.#options.schedule;
-    this.#connector.schedule = readDelays(minDelayMs, maxDelayMs, base);
+    this.#connector.schedule = readBackOff({ minDelayMs, maxDelayMs }, base);
   }
 
   override disconnect(): void {

@@ -6,9 +6,13 @@ import type { Duplex } from 'node:stream';
 import type { NyotaError } from '../errors.js';
 import type { AnyContract, StateOf, ToClient, ToServer } from '../peer/contract.js';
 import { Peer, type PeerEvents } from '../peer/peer.js';
-import { clientArguments } from './arguments.js';
 import { ClientSide, type ClientState } from './client-side.js';
-import { type ClientOptions, type ResolvedClientOptions, readClientOptions } from './options.js';
+import {
+  type ClientOptions,
+  clientArguments,
+  type ResolvedClientOptions,
+  readClientOptions,
+} from './options.js';
 
 /** What may be missing after a session was lost. */
 export interface Gap {

@@ -15,6 +15,7 @@ import { decodePayload } from '../codec/payload.js';
 import { NyotaError } from '../errors.js';
 import { Connection, type ConnectionReader, type SocketLike } from '../net/connection.js';
 import { dial, type HandleSet, type Refable } from '../net/dial.js';
+import type { ReconnectOptions } from '../options.js';
 import { listenerFailed } from '../peer/listeners.js';
 import { closeError, closeFrame } from '../peer/pump.js';
 import type { Awaitable } from '../stores/session-store.js';
@@ -29,7 +30,7 @@ import {
   type RejectMessage,
   type WelcomeMessage,
 } from '../wire/messages.js';
-import type { ReconnectOptions, ResolvedClientOptions } from './options.js';
+import type { ResolvedClientOptions } from './options.js';
 
 export type Dialling = 'idle' | 'connecting' | 'opening' | 'backing-off';
 

@@ -1,5 +1,5 @@
 /**
- * A client's options: every form that `createClient` takes, checked, with the defaults filled in.
+ * What `createClient` takes: every form of its arguments becomes options, which are checked, and the defaults filled in.
  */
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../clock.js';
@@ -7,34 +7,29 @@ import { type Address, isIpAddress, parseAddress } from '../net/address.js';
 import type { SocketLike } from '../net/connection.js';
 import type { CreateConnection, TcpOptions, TlsOptions } from '../net/dial.js';
 import {
+  anything,
+  clientTls,
+  clock,
+  flag,
+  fn,
   invalidOption,
-  LIMIT_NAMES,
+  isObject,
+  isText,
   type LimitOptions,
-  type Limits,
-  readBoolean,
-  readFunction,
-  readLimits,
-  readMs,
-  refuseUnknown,
+  ms,
+  type ReconnectOptions,
+  readBackOff,
+  readWithOthers,
+  signal,
+  type TableOf,
+  toPort,
+  value,
 } from '../options.js';
-import { readClock } from '../peer/clock-option.js';
 import type { SessionStore } from '../stores/session-store.js';
 import type { ClientStore } from './identity.js';
 
 /** Credentials: any value that an event's argument may be, or a function that makes it, called anew at every attempt. */
 export type Auth = unknown | (() => unknown);
-
-/** The back-off: how long a client waits before its next attempt to connect. */
-export interface ReconnectOptions {
-  /** The ceiling of the first delay, in ms. Default 100. */
-  minDelayMs: number;
-  /** No delay is longer. Default 30 000. */
-  maxDelayMs: number;
-  /** By how much the ceiling grows with each attempt. Default 2. */
-  factor: number;
-  /** `full`: anything from 0 to the ceiling; `none`: the ceiling itself. Default `full`. */
-  jitter: 'full' | 'none';
-}
 
 export interface ClientOptions extends LimitOptions, TcpOptions {
   port?: number | string;
@@ -66,22 +61,9 @@ export interface ClientOptions extends LimitOptions, TcpOptions {
   random?: () => number;
 }
 
-export interface ResolvedClientOptions {
-  readonly limits: Limits;
-  readonly servers: readonly Address[];
-  readonly socket: SocketLike | undefined;
-  readonly signal: AbortSignal | undefined;
-  readonly socketOptions: Readonly<Record<string, unknown>>;
-  readonly tls: TlsOptions | undefined;
-  readonly createConnection: CreateConnection | undefined;
-  readonly auth: Auth;
-  readonly reconnect: boolean;
-  readonly schedule: ReconnectOptions;
-  readonly store: ClientStore | undefined;
-  readonly connectTimeoutMs: number;
-  readonly clock: Clock;
-  readonly random: () => number;
-}
+type TcpOnly = Omit<TcpOptions, 'signal'> &
+  Partial<Record<'readableHighWaterMark' | 'writableHighWaterMark' | 'typeOfService', number>>;
+type OwnOnly = Omit<ClientOptions, keyof LimitOptions | keyof TcpOnly>;
 
 export const DEFAULT_SCHEDULE: ReconnectOptions = Object.freeze({
   minDelayMs: 100,
@@ -90,180 +72,141 @@ export const DEFAULT_SCHEDULE: ReconnectOptions = Object.freeze({
   jitter: 'full',
 });
 
-const MAX_STORE_KEY_LENGTH = 128;
+/** Nyota's own, besides the limits: none of them is handed on to a socket. */
+export const OWN_OPTIONS = {
+  // These three are one address.
+  port: anything(),
+  host: anything(),
+  path: anything(),
+  servers: addresses,
+  tls: clientTls<TlsOptions>(),
+  createConnection: fn<CreateConnection>(),
+  socket: value<SocketLike>('a socket, as from net.connect() or tls.connect()', isSocket),
+  signal,
+  auth: anything<Auth>(),
+  reconnect: reconnection,
+  store: value<SessionStore>(
+    'a durable SessionStore, as from nyota/stores/lmdb',
+    (given) => isObject(given) && (given as SessionStore).durable === true,
+  ),
+  storeKey: value<string, string>(
+    'a string of 1 to 128 characters',
+    (given) => isText(given) && given.length <= 128,
+    'client',
+  ),
+  connectTimeoutMs: ms(10_000),
+  clock,
+  random: fn<() => number, () => number>(Math.random),
+} satisfies TableOf<OwnOnly>;
 
-/** What `net.connect` takes, besides the address. */
-const TCP_NAMES = [
-  'localAddress',
-  'localPort',
-  'family',
-  'hints',
-  'lookup',
-  'noDelay',
-  'keepAlive',
-  'keepAliveInitialDelay',
-  'autoSelectFamily',
-  'autoSelectFamilyAttemptTimeout',
-  'timeout',
-  'highWaterMark',
-  'readableHighWaterMark',
-  'writableHighWaterMark',
-  'blockList',
-  'typeOfService',
-  'allowHalfOpen',
-  'signal',
-  'fd',
-  'readable',
-  'writable',
-] as const;
+/** What goes on to `net.connect`. What it would refuse at every attempt is refused once, here. */
+export const TCP_OPTIONS = {
+  localAddress: value('an IP address', (given) => isText(given) && isIpAddress(given)),
+  localPort: value('a port from 0 to 65535', (given) => typeof given === 'number' && toPort(given) === given),
+  family: value('0, 4 or 6', (given) => given === 0 || given === 4 || given === 6),
+  hints: anything(),
+  lookup: fn(),
+  noDelay: anything(),
+  keepAlive: anything(),
+  keepAliveInitialDelay: anything(),
+  autoSelectFamily: anything(),
+  autoSelectFamilyAttemptTimeout: anything(),
+  timeout: anything(),
+  highWaterMark: anything(),
+  readableHighWaterMark: anything(),
+  writableHighWaterMark: anything(),
+  blockList: anything(),
+  typeOfService: anything(),
+  allowHalfOpen: anything(),
+  fd: anything(),
+  readable: anything(),
+  writable: anything(),
+} satisfies TableOf<TcpOnly>;
 
-/** Options that are nyota's own: none of them is handed on to a socket. */
-const OWN_NAMES = [
-  ...LIMIT_NAMES,
-  'servers',
-  'tls',
-  'createConnection',
-  'socket',
-  'signal',
-  'auth',
-  'reconnect',
-  'store',
-  'storeKey',
-  'connectTimeoutMs',
-  'clock',
-  'random',
-];
-const ADDRESS_NAMES = ['port', 'host', 'path'];
-
-const KNOWN: ReadonlySet<string> = new Set([...OWN_NAMES, ...TCP_NAMES, ...ADDRESS_NAMES]);
+/** What a client goes by. */
+export type ResolvedClientOptions = ReturnType<typeof readClientOptions>;
 
 /** @throws NyotaError `NYOTA_INVALID_OPTION` that names the option and what it takes */
-export function readClientOptions(options: ClientOptions): ResolvedClientOptions {
-  if (typeof options !== 'object' || options === null) throw invalidOption('options', 'an object', options);
-  // A connection of the user's own making may want options that only it knows.
-  const createConnection = readFunction('createConnection', options.createConnection);
-  if (createConnection === undefined) refuseUnknown(options, KNOWN);
-  checkTcpOptions(options);
-  const { reconnect, schedule } = readReconnect(options.reconnect);
+export function readClientOptions(options: ClientOptions) {
+  const { limits, own, others } = readWithOthers(options, OWN_OPTIONS, TCP_OPTIONS, 'createConnection');
+  const { port, host, path, store, storeKey, reconnect, ...rest } = own;
   return Object.freeze({
-    limits: readLimits(options),
-    servers: readServers(options, createConnection !== undefined),
-    socket: readSocket(options.socket),
-    signal: readSignal(options.signal),
-    socketOptions: Object.freeze(ownOptions(options)),
-    tls: readTls(options.tls),
-    createConnection,
-    auth: options.auth,
-    reconnect,
-    schedule,
-    store: readStore(options),
-    connectTimeoutMs: readMs('connectTimeoutMs', options.connectTimeoutMs, 10_000),
-    clock: readClock(options.clock),
-    random: readFunction('random', options.random) ?? Math.random,
+    ...rest,
+    ...reconnect,
+    limits,
+    servers: own.servers ?? oneAddress(options),
+    socketOptions: others,
+    store: store === undefined ? undefined : ({ store, key: storeKey } satisfies ClientStore),
   });
 }
 
-/** The bounds as `autoReconnect` sets them. */
-export function readDelays(
-  minDelayMs: unknown,
-  maxDelayMs: unknown,
-  base: ReconnectOptions,
-): ReconnectOptions {
-  const min = readMs('minDelayMs', minDelayMs, base.minDelayMs);
-  const max = readMs('maxDelayMs', maxDelayMs, Math.max(min, base.maxDelayMs));
-  if (max < min) throw invalidOption('maxDelayMs', `at least minDelayMs (${min})`, maxDelayMs);
-  return { ...base, minDelayMs: min, maxDelayMs: max };
-}
-
-/** What goes to `net.connect` or to the user's function: all that is not nyota's own. */
-function ownOptions(options: ClientOptions): Record<string, unknown> {
-  const ours = new Set([...OWN_NAMES, ...ADDRESS_NAMES]);
-  const own = Object.entries(options).filter(([name]) => !ours.has(name));
-  return Object.fromEntries(own);
-}
-
-function readServers(options: ClientOptions, optional: boolean): readonly Address[] {
-  const { servers, port, path } = options;
-  if (servers !== undefined) {
-    if (!Array.isArray(servers) || servers.length === 0) {
-      throw invalidOption('servers', 'an array of at least one address', servers);
-    }
-    return Object.freeze(servers.map((server, i) => parseAddress(server, `servers[${i}]`)));
-  }
-  if (port !== undefined || path !== undefined)
-    return [parseAddress(options, port === undefined ? 'path' : 'port')];
-  if (options.socket !== undefined || optional) return [];
+/** The address in `port`, `host` and `path`. None is right only where there is something else to connect with. */
+function oneAddress(options: ClientOptions): readonly Address[] {
+  const { port, path, socket, createConnection } = options;
+  if (port !== undefined) return [parseAddress(options, 'port')];
+  if (path !== undefined) return [parseAddress(options, 'path')];
+  if (socket !== undefined || createConnection !== undefined) return [];
   throw invalidOption('port', "a port; or give 'path', 'servers' or 'socket'", undefined);
 }
 
-function readSocket(socket: unknown): SocketLike | undefined {
-  if (socket === undefined) return undefined;
-  if (isSocket(socket)) return socket;
-  throw invalidOption('socket', 'a socket, as from net.connect() or tls.connect()', socket);
+function addresses(given: unknown, name: string): readonly Address[] | undefined {
+  if (given === undefined) return undefined;
+  if (!Array.isArray(given) || given.length === 0) {
+    throw invalidOption(name, 'an array of at least one address', given);
+  }
+  return Object.freeze(given.map((server, i) => parseAddress(server, `${name}[${i}]`)));
 }
 
-export function isSocket(value: unknown): value is SocketLike {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    typeof (value as { write?: unknown }).write === 'function' &&
-    typeof (value as { on?: unknown }).on === 'function'
-  );
+/** Whether to reconnect, or how. */
+function reconnection(
+  given: unknown,
+  name: string,
+): { readonly reconnect: boolean; readonly schedule: ReconnectOptions } {
+  return isObject(given)
+    ? { reconnect: true, schedule: readBackOff(given, DEFAULT_SCHEDULE, name) }
+    : { reconnect: flag(true)(given, name), schedule: DEFAULT_SCHEDULE };
 }
 
-function readStore({ store, storeKey = 'client' }: ClientOptions): ClientStore | undefined {
-  if (typeof storeKey !== 'string' || storeKey === '' || storeKey.length > MAX_STORE_KEY_LENGTH) {
-    throw invalidOption('storeKey', `a string of 1 to ${MAX_STORE_KEY_LENGTH} characters`, storeKey);
-  }
-  if (store === undefined) return undefined;
-  if (typeof store !== 'object' || store === null || store.durable !== true) {
-    throw invalidOption('store', 'a durable SessionStore, as from nyota/stores/lmdb', store);
-  }
-  return { store, key: storeKey };
+export function isSocket(given: unknown): given is SocketLike {
+  const { write, on } = (isObject(given) ? given : {}) as Partial<SocketLike>;
+  return typeof write === 'function' && typeof on === 'function';
 }
 
-function readSignal(signal: unknown): AbortSignal | undefined {
-  if (signal === undefined || signal instanceof AbortSignal) return signal;
-  throw invalidOption('signal', 'an AbortSignal', signal);
+/**
+ * The forms of `createClient`'s arguments, as options: a target, then perhaps a host, more options, and a listener.
+ * @throws NyotaError `NYOTA_INVALID_OPTION` that names the argument and what it takes
+ */
+export function clientArguments(
+  target: unknown,
+  rest: readonly unknown[],
+): { readonly options: ClientOptions; readonly onConnect: (() => void) | undefined } {
+  if (target === undefined || target === null) {
+    throw invalidOption('port', 'a port, a string, a socket or options', target);
+  }
+  const args = [...rest];
+  // Undefined may stand for what is left out.
+  while (args.length > 0 && args.at(-1) === undefined) args.pop();
+  const onConnect = typeof args.at(-1) === 'function' ? (args.pop() as () => void) : undefined;
+  const host = typeof target !== 'object' && typeof args[0] === 'string' ? String(args.shift()) : undefined;
+  const [more = {}, ...surplus] = args;
+  if (isObject(more) && surplus.length === 0) {
+    return { options: withTarget(target, host, more), onConnect };
+  }
+  if (typeof target !== 'object' && host === undefined && args.length === 1) {
+    throw invalidOption('host', 'a host name or an IP address', more);
+  }
+  throw invalidOption('onConnect', 'a function, as the last argument', isObject(more) ? surplus[0] : more);
 }
 
-/** What `net.connect` would refuse at every attempt is refused once, here. */
-function checkTcpOptions({ localAddress, localPort, family, lookup }: ClientOptions): void {
-  if (localAddress !== undefined && (typeof localAddress !== 'string' || !isIpAddress(localAddress))) {
-    throw invalidOption('localAddress', 'an IP address', localAddress);
+function withTarget(target: unknown, host: string | undefined, more: ClientOptions): ClientOptions {
+  if (isSocket(target)) return { ...more, socket: target };
+  if (typeof target === 'object') return { ...target, ...more };
+  const address = parseAddress(target, 'port');
+  if (host === undefined) {
+    return 'path' in address ? { ...more, path: address.path } : { ...more, servers: [address] };
   }
-  if (localPort !== undefined && !(Number.isInteger(localPort) && localPort >= 0 && localPort < 65_536)) {
-    throw invalidOption('localPort', 'a port from 0 to 65535', localPort);
+  if ('path' in address || 'host' in address) {
+    throw invalidOption('host', 'nothing beside an address that names one', host);
   }
-  if (family !== undefined && family !== 0 && family !== 4 && family !== 6) {
-    throw invalidOption('family', '0, 4 or 6', family);
-  }
-  readFunction('lookup', lookup);
-}
-
-function readTls(tls: unknown): TlsOptions | undefined {
-  if (tls === undefined || tls === false) return undefined;
-  if (tls === true) return {};
-  if (typeof tls === 'object' && tls !== null) return tls as TlsOptions;
-  throw invalidOption('tls', 'true, or options of tls.connect', tls);
-}
-
-function readReconnect(value: ClientOptions['reconnect']): {
-  reconnect: boolean;
-  schedule: ReconnectOptions;
-} {
-  if (typeof value !== 'object' || value === null) {
-    return { reconnect: readBoolean('reconnect', value, true), schedule: DEFAULT_SCHEDULE };
-  }
-  refuseUnknown(value, new Set(Object.keys(DEFAULT_SCHEDULE)));
-  const { factor = DEFAULT_SCHEDULE.factor, jitter = DEFAULT_SCHEDULE.jitter } = value;
-  if (typeof factor !== 'number' || !(factor >= 1 && factor <= 100)) {
-    throw invalidOption('reconnect.factor', 'a number from 1 to 100', factor);
-  }
-  if (jitter !== 'full' && jitter !== 'none')
-    throw invalidOption('reconnect.jitter', "'full' or 'none'", jitter);
-  return {
-    reconnect: true,
-    schedule: { ...readDelays(value.minDelayMs, value.maxDelayMs, DEFAULT_SCHEDULE), factor, jitter },
-  };
+  return { ...more, port: address.port, host };
 }

@@ -2,8 +2,31 @@
  * The hub's options: checked, with the defaults and the environment filled in. A bad one throws at once.
  */
 
+import { NyotaError } from '../errors.js';
 import { isName } from '../exorelay/message.js';
-import { type Clock, NyotaError, type ServerOptions, type SessionStore, systemClock } from '../index.js';
+import type { Clock, ServerOptions, SessionStore } from '../index.js';
+import {
+  anything,
+  bytes,
+  clock,
+  count,
+  flag,
+  fn,
+  host,
+  invalidOption,
+  isObject,
+  isText,
+  ms,
+  type Option,
+  type OrDefault,
+  port,
+  readOptions,
+  secret,
+  serverTls,
+  type TableOf,
+  value,
+  variable,
+} from '../options.js';
 import {
   LearnedRoutes,
   loadRoutes,
@@ -15,7 +38,7 @@ import {
   routesFromEnvironment,
 } from './routes.js';
 import type { Tokens } from './senders.js';
-import type { RateLimit } from './traffic.js';
+import { DEFAULT_PER_SECOND, type RateLimit } from './traffic.js';
 
 /** Times are milliseconds, sizes are bytes. */
 export interface ExoComOptions {
@@ -68,147 +91,91 @@ export interface ExoComOptions {
   clock?: Clock;
 }
 
-export interface ResolvedExoComOptions {
-  readonly routing: Routing;
-  readonly tokens: Tokens;
-  readonly tls: ServerOptions['tls'];
-  readonly development: boolean;
-  readonly store: SessionStore | undefined;
-  readonly security: boolean | undefined;
-  readonly securityTimeoutMs: number;
-  readonly queueTtlMs: number;
-  readonly queueMaxMessages: number;
-  readonly queueMaxBytes: number;
-  readonly instanceGraceMs: number;
-  readonly maxInFlight: number;
-  readonly activityIdleMs: number;
-  readonly rateLimit: RateLimit;
-  readonly monitorPort: number | undefined;
-  readonly monitorHost: string;
-  readonly log: ((line: string) => void) | undefined;
-  readonly server: ServerOptions;
-  readonly clock: Clock;
-}
+const DEFAULT_PORT = 3010;
 
-export const DEFAULT_PORT = 3010;
-const MAX_PORT = 65_535;
-/** Node's timers hold 31 bits of milliseconds. */
-const MAX_MS = 2 ** 31 - 1;
+const rate = <D = undefined>(fallback?: D): OrDefault<number, D> =>
+  value<number, D>('a number above 0', (given) => typeof given === 'number' && given > 0, fallback);
 
-const NAMES: ReadonlySet<string> = new Set([
-  ...['routes', 'tokens', 'tls', 'development', 'store', 'security', 'securityTimeoutMs', 'queueTtlMs'],
-  ...['queueMaxMessages', 'queueMaxBytes', 'instanceGraceMs', 'maxInFlight', 'activityIdleMs', 'rateLimit'],
-  ...['monitorPort', 'monitorHost', 'log', 'server', 'clock'],
-]);
+const RATE_LIMIT = {
+  perSecond: rate(DEFAULT_PER_SECOND),
+  roles: byRole(rate(), 'an object of numbers by role'),
+  throttle: flag(false),
+} satisfies TableOf<RateLimit>;
+
+export const OPTIONS = {
+  // Read together, since tokens are those of roles that have routes.
+  routes: anything<ExoComOptions['routes']>(),
+  tokens: anything(),
+  tls: serverTls<NonNullable<ServerOptions['tls']>>(),
+  development: flag(),
+  // Checked by the server below.
+  store: anything<SessionStore | undefined>(),
+  security: flag(),
+  securityTimeoutMs: ms(5_000),
+  queueTtlMs: ms(60_000),
+  queueMaxMessages: count(10_000, 0, Number.MAX_SAFE_INTEGER),
+  queueMaxBytes: bytes(64 * 1024 * 1024, 0),
+  instanceGraceMs: ms(2_000, 0),
+  maxInFlight: count(1_000, 1, Number.MAX_SAFE_INTEGER),
+  activityIdleMs: ms(300_000),
+  rateLimit: (given: unknown = {}, name: string) => readOptions(given, RATE_LIMIT, name),
+  monitorPort: port(),
+  monitorHost: host('127.0.0.1'),
+  log: fn<(line: string) => void>(),
+  server: value<ServerOptions, ServerOptions>('an object', isObject, {}),
+  clock,
+} satisfies TableOf<ExoComOptions>;
+
+/** What a hub goes by. */
+export type ResolvedExoComOptions = ReturnType<typeof readExoComOptions>;
 
 /** @throws NyotaError `NYOTA_INVALID_OPTION` that names the option, or the routes' file and place */
-export function readExoComOptions(options: ExoComOptions, env: NodeJS.ProcessEnv): ResolvedExoComOptions {
-  if (typeof options !== 'object' || options === null) throw wrong('options', 'an object');
-  for (const name of Object.keys(options)) {
-    if (!NAMES.has(name)) throw new NyotaError('NYOTA_INVALID_OPTION', `there is no option '${name}'`);
-  }
-  const { routes: given, development, security, log } = options;
+export function readExoComOptions(options: ExoComOptions, env: NodeJS.ProcessEnv) {
+  const { routes: given, ...own } = readOptions(options, OPTIONS);
   const routes = given === undefined ? routesFromEnvironment(env) : loadRoutes(given);
-  for (const [name, value] of Object.entries({ development, security })) {
-    if (value !== undefined && typeof value !== 'boolean') throw wrong(name, 'true or false');
-  }
-  if (log !== undefined && typeof log !== 'function') throw wrong('log', 'a function');
-  const { monitorPort, monitorHost = '127.0.0.1' } = options;
-  if (typeof monitorHost !== 'string') throw wrong('monitorHost', 'a host name or an address');
   return {
-    routing: routes === undefined ? new LearnedRoutes() : new RouteTable(routes),
-    tokens: readTokens(tokensFrom(options.tokens, env), routes),
-    tls: options.tls,
-    development: development ?? routes === undefined,
-    store: options.store,
-    security,
-    securityTimeoutMs: number(options, 'securityTimeoutMs', 5_000, 1),
-    queueTtlMs: number(options, 'queueTtlMs', 60_000, 1),
-    queueMaxMessages: number(options, 'queueMaxMessages', 10_000, 0),
-    queueMaxBytes: number(options, 'queueMaxBytes', 64 * 1024 * 1024, 0),
-    instanceGraceMs: number(options, 'instanceGraceMs', 2_000, 0),
-    maxInFlight: number(options, 'maxInFlight', 1_000, 1),
-    activityIdleMs: number(options, 'activityIdleMs', 300_000, 1),
-    rateLimit: readRateLimit(options.rateLimit),
-    monitorPort: monitorPort === undefined ? undefined : readPort('monitorPort', monitorPort),
-    monitorHost,
-    log,
-    server: options.server ?? {},
-    clock: options.clock ?? systemClock,
+    ...own,
+    routing: (routes === undefined ? new LearnedRoutes() : new RouteTable(routes)) as Routing,
+    tokens: readTokens(tokensFrom(own.tokens, env), routes),
+    development: own.development ?? routes === undefined,
   };
 }
 
 /** The port to listen at: what is given, else EXOCOM_PORT, else 3010. */
-export function resolvePort(port: unknown, env: NodeJS.ProcessEnv): number {
-  const { EXOCOM_PORT } = env;
-  if (port !== undefined) return readPort('port', port);
-  return EXOCOM_PORT === undefined || EXOCOM_PORT === ''
-    ? DEFAULT_PORT
-    : readPort('EXOCOM_PORT', EXOCOM_PORT);
-}
-
-function readPort(name: string, value: unknown): number {
-  const port = typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : value;
-  if (typeof port === 'number' && Number.isInteger(port) && port >= 0 && port <= MAX_PORT) return port;
-  throw wrong(name, `a port, 0 to ${MAX_PORT}`);
-}
-
-function number(options: ExoComOptions, name: keyof ExoComOptions, fallback: number, min: number): number {
-  const value: unknown = options[name];
-  if (value === undefined) return fallback;
-  const max = name.endsWith('Ms') ? MAX_MS : Number.MAX_SAFE_INTEGER;
-  if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) return value;
-  throw wrong(name, `a whole number from ${min} to ${max}`);
+export function resolvePort(given: unknown, env: NodeJS.ProcessEnv): number {
+  const read = port(DEFAULT_PORT);
+  return given === undefined ? read(variable(env, 'EXOCOM_PORT'), 'EXOCOM_PORT') : read(given, 'port');
 }
 
 function tokensFrom(tokens: unknown, env: NodeJS.ProcessEnv): unknown {
   if (typeof tokens === 'string') return readDataFile(tokens, `tokens file '${tokens}'`);
-  const text = env.EXOCOM_TOKENS;
-  if (tokens !== undefined || text === undefined || text === '') return tokens;
-  return parseJson(text, 'EXOCOM_TOKENS');
+  const text = variable(env, 'EXOCOM_TOKENS');
+  return tokens === undefined && text !== undefined ? parseJson(text, 'EXOCOM_TOKENS') : tokens;
 }
 
-function readTokens(tokens: unknown, routes: Routes | undefined): Tokens {
-  if (tokens === undefined) return {};
-  if (typeof tokens !== 'object' || tokens === null || Array.isArray(tokens)) {
-    throw wrong('tokens', 'an object of tokens by role');
-  }
-  for (const [role, value] of Object.entries(tokens)) {
-    const list: unknown[] = Array.isArray(value) ? value : [value];
-    if (!isName(role)) throw wrong('tokens', 'roles of 1 to 256 characters');
-    if (list.length === 0 || !list.every((one) => typeof one === 'string' && one.length > 0)) {
-      throw wrong(`tokens.${role}`, 'a token, a string that is not empty, or a list of them');
-    }
+const token = secret<string | readonly string[]>(
+  'a token, a string that is not empty, or a list of them',
+  (given) => isText(given) || (Array.isArray(given) && given.length > 0 && given.every(isText)),
+);
+
+function readTokens(given: unknown, routes: Routes | undefined): Tokens {
+  const tokens = byRole(token, 'an object of tokens by role')(given, 'tokens');
+  for (const role of Object.keys(tokens)) {
+    if (!isName(role)) throw invalidOption('tokens', 'roles of 1 to 256 characters', role);
     if (routes !== undefined && !Object.hasOwn(routes, role)) {
       throw new NyotaError('NYOTA_INVALID_OPTION', `option 'tokens' names '${role}', which has no routes`);
     }
   }
-  return structuredClone(tokens) as Tokens;
+  return structuredClone(tokens);
 }
 
-function readRateLimit(limit: unknown): RateLimit {
-  if (limit === undefined) return {};
-  if (typeof limit !== 'object' || limit === null) throw wrong('rateLimit', '{ perSecond, roles, throttle }');
-  for (const name of Object.keys(limit)) {
-    if (!['perSecond', 'roles', 'throttle'].includes(name)) {
-      throw new NyotaError('NYOTA_INVALID_OPTION', `there is no option 'rateLimit.${name}'`);
-    }
-  }
-  const { perSecond, roles, throttle } = limit as RateLimit;
-  if (roles !== undefined && (typeof roles !== 'object' || roles === null)) {
-    throw wrong('rateLimit.roles', 'an object of numbers by role');
-  }
-  const rates: [string, unknown][] = [['perSecond', perSecond], ...Object.entries(roles ?? {})];
-  for (const [name, rate] of rates) {
-    if (rate === undefined || (typeof rate === 'number' && rate > 0)) continue;
-    throw wrong(name === 'perSecond' ? 'rateLimit.perSecond' : `rateLimit.roles.${name}`, 'a number above 0');
-  }
-  if (throttle !== undefined && typeof throttle !== 'boolean') {
-    throw wrong('rateLimit.throttle', 'true or false');
-  }
-  return structuredClone(limit) as RateLimit;
-}
-
-function wrong(name: string, takes: string): NyotaError {
-  return new NyotaError('NYOTA_INVALID_OPTION', `option '${name}' takes ${takes}`);
+/** The same for each role. */
+function byRole<T>(each: Option<T>, takes: string): Option<Readonly<Record<string, NonNullable<T>>>> {
+  return (given = {}, name) => {
+    if (!isObject(given)) throw invalidOption(name, takes, given);
+    const entries = Object.entries(given).map(([role, one]) => [role, each(one, `${name}.${role}`)] as const);
+    return Object.fromEntries(
+      entries.filter((entry): entry is [string, NonNullable<T>] => entry[1] !== undefined),
+    );
+  };
 }

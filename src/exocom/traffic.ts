@@ -171,7 +171,7 @@ export interface RateLimit {
   readonly throttle?: boolean;
 }
 
-const DEFAULT_PER_SECOND = 10_000;
+export const DEFAULT_PER_SECOND = 10_000;
 /** While a role stays above its limit, it is told again so often. */
 const ALARM_EVERY_MS = 10_000;
 

@@ -3,6 +3,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { NyotaError } from '../errors.js';
 import type {
   Authenticate,
   ClientOptions,
@@ -13,7 +14,25 @@ import type {
   TlsOptions,
   TlsServerOptions,
 } from '../index.js';
-import { NyotaError, systemClock } from '../index.js';
+import {
+  bytes,
+  clientTls,
+  clock,
+  count,
+  fn,
+  host,
+  isText,
+  LIMITS,
+  ms,
+  port,
+  readBackOff,
+  readOptions,
+  secret,
+  serverTls,
+  type TableOf,
+  value,
+  variable,
+} from '../options.js';
 import { HUB_ROLE, isName } from './message.js';
 
 export interface ExoRelayOptions {
@@ -65,140 +84,98 @@ export interface ExoRelayOptions {
   clock?: Clock;
 }
 
-export interface ResolvedRelayOptions {
-  readonly serviceName: string;
-  /** For `createClient`, all but the port's own concerns. */
-  readonly client: ClientOptions;
-  readonly listenPort: string | undefined;
-  readonly listenHost: string;
-  readonly listenTls: TlsServerOptions | undefined;
-  readonly authenticate: Authenticate | undefined;
-  readonly createServer: CreateServer | undefined;
-  readonly requestTimeoutMs: number;
-  readonly replyIdleMs: number;
-  readonly drainTimeoutMs: number;
-  readonly maxOutboxMessages: number;
-  readonly maxOutboxBytes: number;
-  readonly maxReplyHandlers: number;
-  readonly maxRunningHandlers: number;
-  readonly limits: Pick<ClientOptions, 'maxFrameBytes' | 'pingIntervalMs' | 'pingTimeoutMs'>;
-  readonly clock: Clock;
-}
-
-export const DEFAULT_EXOCOM_PORT = 3010;
+const DEFAULT_EXOCOM_PORT = 3010;
 export const DEFAULT_RELAY_PORT = 4000;
 
-const NAMES: ReadonlySet<string> = new Set([
-  ...['exocomHost', 'exocomPort', 'exocommPort', 'serviceName', 'role', 'token', 'tls'],
-  ...['listenHost', 'listenTls', 'authenticate', 'requestTimeoutMs', 'replyIdleMs', 'drainTimeoutMs'],
-  ...['maxOutboxMessages', 'maxOutboxBytes', 'maxReplyHandlers', 'maxRunningHandlers', 'maxFrameBytes'],
-  ...['pingIntervalMs', 'pingTimeoutMs', 'reconnect', 'createConnection', 'createServer', 'clock'],
-]);
-const MAX_TIMER_MS = 2 ** 31 - 1;
+const DEFAULT_RECONNECT: ReconnectOptions = { minDelayMs: 50, maxDelayMs: 1_000, factor: 2, jitter: 'full' };
+
+const role = value<string>('a name of 1 to 256 characters, without control characters', isName);
+
+export const OPTIONS = {
+  exocomHost: host(),
+  exocomPort: port(undefined, 1),
+  exocommPort: port(undefined, 1),
+  serviceName: role,
+  role,
+  token: secret<string | undefined>(
+    'a string that is not empty',
+    (given) => given === undefined || isText(given),
+  ),
+  tls: clientTls<TlsOptions>(),
+  listenHost: host('127.0.0.1'),
+  listenTls: serverTls<TlsServerOptions>(),
+  authenticate: fn<Authenticate>(),
+  requestTimeoutMs: ms(30_000, 0),
+  replyIdleMs: ms(300_000),
+  drainTimeoutMs: LIMITS.drainTimeoutMs,
+  maxOutboxMessages: count(65_536),
+  maxOutboxBytes: bytes(16 * 1024 * 1024, 1024),
+  maxReplyHandlers: count(65_536),
+  maxRunningHandlers: LIMITS.maxRunningHandlers,
+  maxFrameBytes: LIMITS.maxFrameBytes,
+  pingIntervalMs: LIMITS.pingIntervalMs,
+  pingTimeoutMs: LIMITS.pingTimeoutMs,
+  reconnect: (given: unknown = {}, name: string) => readBackOff(given, DEFAULT_RECONNECT, name),
+  createConnection: fn<CreateConnection>(),
+  createServer: fn<CreateServer>(),
+  clock,
+} satisfies TableOf<ExoRelayOptions>;
+
+/** What a relay goes by. */
+export type ResolvedRelayOptions = ReturnType<typeof readRelayOptions>;
 
 /** @throws NyotaError `NYOTA_INVALID_OPTION` that names the option and what it takes */
-export function readRelayOptions(
-  options: ExoRelayOptions,
-  env: Readonly<Record<string, string | undefined>>,
-): ResolvedRelayOptions {
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw invalid('ExoRelay takes an object of options');
-  }
-  for (const name of Object.keys(options)) {
-    if (!NAMES.has(name))
-      throw invalid(`there is no option '${name}'; ExoRelay takes ${[...NAMES].join(', ')}`);
-  }
-  const { clock = systemClock } = options;
+export function readRelayOptions(options: ExoRelayOptions, env: NodeJS.ProcessEnv) {
+  const own = readOptions(options, OPTIONS);
+  const { tls, createConnection, reconnect, drainTimeoutMs } = own;
   const limits = {
-    ...(options.maxFrameBytes !== undefined && { maxFrameBytes: options.maxFrameBytes }),
-    ...(options.pingIntervalMs !== undefined && { pingIntervalMs: options.pingIntervalMs }),
-    ...(options.pingTimeoutMs !== undefined && { pingTimeoutMs: options.pingTimeoutMs }),
+    maxFrameBytes: own.maxFrameBytes,
+    pingIntervalMs: own.pingIntervalMs,
+    pingTimeoutMs: own.pingTimeoutMs,
   };
-  const serviceName = readRole(options, env);
-  const drainTimeoutMs = readNumber('drainTimeoutMs', options.drainTimeoutMs, 10_000, 0);
-  return Object.freeze({
-    serviceName,
-    client: Object.freeze({
-      ...limits,
-      ...readExocomAddress(options, env),
-      ...(options.tls !== undefined && { tls: options.tls }),
-      ...(options.createConnection !== undefined && { createConnection: options.createConnection }),
-      auth: { role: serviceName, ...readToken(options, env) },
-      reconnect: { minDelayMs: 50, maxDelayMs: 1_000, ...options.reconnect },
-      drainTimeoutMs,
-      clock,
-    }),
-    listenPort: given(env.EXORELAY_PORT),
-    listenHost: readString('listenHost', options.listenHost) ?? '127.0.0.1',
-    listenTls: options.listenTls,
-    authenticate: options.authenticate,
-    createServer: options.createServer,
-    requestTimeoutMs: readNumber('requestTimeoutMs', options.requestTimeoutMs, 30_000, 0),
-    replyIdleMs: readNumber('replyIdleMs', options.replyIdleMs, 300_000, 1),
+  const serviceName = own.serviceName ?? own.role ?? roleFrom(env);
+  if (serviceName === HUB_ROLE) {
+    const text = `option 'serviceName' can't be '${HUB_ROLE}', which is ExoCom's own name`;
+    throw new NyotaError('NYOTA_INVALID_OPTION', text);
+  }
+  const token = own.token ?? variable(env, 'EXOCOM_TOKEN');
+  const client: ClientOptions = {
+    ...limits,
+    reconnect,
     drainTimeoutMs,
-    maxOutboxMessages: readNumber('maxOutboxMessages', options.maxOutboxMessages, 65_536, 1),
-    maxOutboxBytes: readNumber('maxOutboxBytes', options.maxOutboxBytes, 16 * 1024 * 1024, 1024),
-    maxReplyHandlers: readNumber('maxReplyHandlers', options.maxReplyHandlers, 65_536, 1),
-    maxRunningHandlers: readNumber('maxRunningHandlers', options.maxRunningHandlers, 1_024, 1),
+    clock: own.clock,
+    host: own.exocomHost ?? variable(env, 'EXOCOM_HOST') ?? 'localhost',
+    port:
+      own.exocomPort ??
+      own.exocommPort ??
+      port(DEFAULT_EXOCOM_PORT, 1)(variable(env, 'EXOCOM_PORT'), 'EXOCOM_PORT'),
+    auth: { role: serviceName, ...(token !== undefined && { token }) },
+    ...(tls !== undefined && { tls }),
+    ...(createConnection !== undefined && { createConnection }),
+  };
+  return Object.freeze({
+    ...own,
+    serviceName,
+    /** For the connection to ExoCom. */
+    client: Object.freeze(client),
+    /** For both that connection and the own port. */
     limits: Object.freeze(limits),
-    clock,
+    listenPort: variable(env, 'EXORELAY_PORT'),
   });
 }
 
-/** A port as `listen` takes it: a number, or a text that is one. Undefined where it is neither. */
-export function readPort(value: unknown): number | undefined {
-  if (typeof value === 'string' && !/^\d+$/.test(value.trim())) return undefined;
-  if (typeof value !== 'string' && typeof value !== 'number') return undefined;
-  const port = Number(value);
-  return Number.isInteger(port) && port >= 0 && port <= 65_535 ? port : undefined;
-}
-
-function readExocomAddress(
-  options: ExoRelayOptions,
-  env: Readonly<Record<string, string | undefined>>,
-): { host: string; port: number } {
-  const host = readString('exocomHost', options.exocomHost) ?? given(env.EXOCOM_HOST) ?? 'localhost';
-  const sources: [name: string, value: unknown][] = [
-    ["option 'exocomPort'", options.exocomPort],
-    ["option 'exocommPort'", options.exocommPort],
-    ['EXOCOM_PORT', given(env.EXOCOM_PORT)],
-  ];
-  const [name, value] = sources.find(([, found]) => found !== undefined) ?? ['', DEFAULT_EXOCOM_PORT];
-  const port = readPort(value);
-  if (port === undefined || port === 0) throw invalid(`${name} takes a port from 1 to 65535`);
-  return { host, port };
-}
-
-function readRole(options: ExoRelayOptions, env: Readonly<Record<string, string | undefined>>): string {
-  const role =
-    readString('serviceName', options.serviceName) ??
-    readString('role', options.role) ??
-    given(env.SERVICE_NAME) ??
-    packageName(env);
-  if (!isName(role)) {
-    throw invalid("option 'serviceName' takes a name of 1 to 256 characters, without control characters");
-  }
-  if (role === HUB_ROLE)
-    throw invalid(`option 'serviceName' can't be '${HUB_ROLE}', which is ExoCom's own name`);
-  return role;
-}
-
-function readToken(
-  options: ExoRelayOptions,
-  env: Readonly<Record<string, string | undefined>>,
-): { token?: string } {
-  const token = readString('token', options.token) ?? given(env.EXOCOM_TOKEN);
-  return token === undefined ? {} : { token };
+function roleFrom(env: NodeJS.ProcessEnv): string {
+  return role(variable(env, 'SERVICE_NAME'), 'SERVICE_NAME') ?? packageName(env);
 }
 
 /** The name of the package that is running: as npm says, or in the nearest package.json above the working folder. */
-function packageName(env: Readonly<Record<string, string | undefined>>): string {
+function packageName(env: NodeJS.ProcessEnv): string {
   if (isName(env.npm_package_name)) return env.npm_package_name;
   const start = process.cwd();
   for (let folder = start; ; folder = dirname(folder)) {
     const name = nameIn(join(folder, 'package.json'));
     if (name !== undefined) return name;
-    if (dirname(folder) === folder) return basename(start) || 'service';
+    if (dirname(folder) === folder) return isName(basename(start)) ? basename(start) : 'service';
   }
 }
 
@@ -210,27 +187,4 @@ function nameIn(file: string): string | undefined {
     // No package.json here, or one that can't be read: the next folder up may have one.
     return undefined;
   }
-}
-
-/** A variable that is set to nothing is not set. */
-function given(value: string | undefined): string | undefined {
-  return value === '' ? undefined : value;
-}
-
-function readString(name: string, value: unknown): string | undefined {
-  if (value === undefined) return undefined;
-  if (typeof value !== 'string' || value === '') throw invalid(`option '${name}' takes a string`);
-  return value;
-}
-
-function readNumber(name: string, value: unknown, fallback: number, min: number): number {
-  if (value === undefined) return fallback;
-  if (Number.isInteger(value) && (value as number) >= min && (value as number) <= MAX_TIMER_MS) {
-    return value as number;
-  }
-  throw invalid(`option '${name}' takes a whole number from ${min} to ${MAX_TIMER_MS}, not ${String(value)}`);
-}
-
-function invalid(text: string): NyotaError {
-  return new NyotaError('NYOTA_INVALID_OPTION', text);
 }

@@ -10,6 +10,7 @@ import { EventEmitter } from 'node:events';
 import { QuietWaiters } from '../async.js';
 import { warn } from '../errors.js';
 import { type Encoded, NyotaError } from '../index.js';
+import { toPort } from '../options.js';
 import { handlerFault } from './arguments.js';
 import type {
   AnyMessages,
@@ -35,7 +36,6 @@ import {
   DEFAULT_RELAY_PORT,
   type ExoRelayOptions,
   type ResolvedRelayOptions,
-  readPort,
   readRelayOptions,
 } from './options.js';
 import { OwnPort } from './own-port.js';
@@ -106,7 +106,7 @@ export class ExoRelay<M = AnyMessages, R = AnyReplies>
    * @param port default: `EXORELAY_PORT`, then 4000; 0: any free one
    */
   listen(port: number | string | undefined = this.#options.listenPort ?? DEFAULT_RELAY_PORT): this {
-    const number = readPort(port);
+    const number = toPort(port);
     if (number === undefined) {
       this.#report(
         new NyotaError('NYOTA_INVALID_ARGUMENT', 'Non-numerical port provided to ExoRelay#listen'),

@@ -2,7 +2,18 @@
  * What `with(...)` sets for the calls made on what it returns. Checked here, once.
  */
 import { NyotaError } from '../errors.js';
-import { invalidOption, MAX_TIMER_MS, readBoolean, refuseUnknown } from '../options.js';
+import {
+  flag,
+  invalidOption,
+  isObject,
+  isWithin,
+  MAX_TIMER_MS,
+  type Option,
+  readOptions,
+  signal,
+  type TableOf,
+  value,
+} from '../options.js';
 
 export interface CallOptions {
   /** A request's deadline, or how long `sendWithAck` waits; 0 or Infinity: for ever. Default: `requestTimeoutMs` for requests. */
@@ -15,27 +26,27 @@ export interface CallOptions {
   volatile?: boolean;
 }
 
-const NAMES: ReadonlySet<string> = new Set(['timeoutMs', 'signal', 'ttlMs', 'volatile']);
+/** With a fraction or without: it is how far away a deadline is. */
+function delay(min: number, ...more: readonly unknown[]): Option<number | undefined> {
+  const fits = (given: unknown): boolean => isWithin(given, min, MAX_TIMER_MS) || more.includes(given);
+  return value<number>(`milliseconds from ${min} to ${MAX_TIMER_MS}`, fits);
+}
+
+const CALL_OPTIONS = {
+  timeoutMs: delay(0, Number.POSITIVE_INFINITY),
+  signal,
+  ttlMs: delay(1),
+  volatile: flag(false),
+} satisfies TableOf<CallOptions>;
 
 /** @throws NyotaError `NYOTA_INVALID_OPTION` */
 export function readCallOptions(options: CallOptions): Readonly<CallOptions> {
-  if (typeof options !== 'object' || options === null) throw invalidOption('with', 'an object', options);
-  refuseUnknown(options, NAMES);
-  const { timeoutMs, signal, ttlMs } = options;
-  if (timeoutMs !== undefined && timeoutMs !== Number.POSITIVE_INFINITY) checkMs('timeoutMs', timeoutMs, 0);
-  if (ttlMs !== undefined) checkMs('ttlMs', ttlMs, 1);
-  if (signal !== undefined && !(signal instanceof AbortSignal))
-    throw invalidOption('signal', 'an AbortSignal', signal);
-  readBoolean('volatile', options.volatile, false);
+  if (!isObject(options)) throw invalidOption('with', 'an object', options);
+  readOptions(options, CALL_OPTIONS);
   return Object.freeze({ ...options });
 }
 
 /** The error of a signal that has been aborted. */
 export function abortedError(signal: AbortSignal): NyotaError {
   return new NyotaError('NYOTA_ABORTED', 'the caller aborted', { cause: signal.reason });
-}
-
-function checkMs(name: string, value: unknown, min: number): void {
-  if (typeof value === 'number' && value >= min && value <= MAX_TIMER_MS) return;
-  throw invalidOption(name, `milliseconds from ${min} to ${MAX_TIMER_MS}`, value);
 }

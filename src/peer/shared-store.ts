@@ -7,7 +7,7 @@ import { NyotaError } from '../errors.js';
 import { compilePattern } from '../features/store/pattern.js';
 import type { CompareAndSetResult } from '../features/store/store.js';
 import { checkKey, SESSION_ID_KEY } from '../features/store/writes.js';
-import { describeValue, invalidOption, refuseUnknown } from '../options.js';
+import { anything, describeValue, readOptions, type TableOf } from '../options.js';
 import type { Names, Sendable } from './contract.js';
 import type { Pump } from './pump.js';
 import type { Watcher } from './store-values.js';
@@ -183,11 +183,9 @@ export class SharedStore<State = Record<string, unknown>> {
   }
 }
 
-const SET_OPTIONS: ReadonlySet<string> = new Set(['ttlMs']);
+/** The value is checked with the write. */
+const SET_OPTIONS = { ttlMs: anything<number | undefined>() } satisfies TableOf<SetOptions>;
 
 function ttlOf(options: SetOptions | undefined): number | undefined {
-  if (options === undefined) return undefined;
-  if (typeof options !== 'object' || options === null) throw invalidOption('options', 'an object', options);
-  refuseUnknown(options, SET_OPTIONS);
-  return options.ttlMs;
+  return options === undefined ? undefined : readOptions(options, SET_OPTIONS).ttlMs;
 }

@@ -4,17 +4,18 @@
 import type { Clock } from '../clock.js';
 import type { CreateServer, TlsServerOptions, TlsSocket } from '../net/listener.js';
 import {
-  invalidOption,
-  LIMIT_NAMES,
+  anything,
+  clock,
+  count,
+  fn,
+  isObject,
   type LimitOptions,
-  type Limits,
-  readCount,
-  readFunction,
-  readLimits,
-  readMs,
-  refuseUnknown,
+  ms,
+  readWithOthers,
+  serverTls,
+  type TableOf,
+  value,
 } from '../options.js';
-import { readClock } from '../peer/clock-option.js';
 import { MemoryStore } from '../stores/memory.js';
 import type { SessionStore } from '../stores/session-store.js';
 
@@ -56,62 +57,35 @@ export interface ServerOptions extends LimitOptions, TcpServerOptions {
   clock?: Clock;
 }
 
-export interface ResolvedServerOptions {
-  readonly limits: Limits;
-  readonly serverOptions: Readonly<Record<string, unknown>>;
-  readonly tls: TlsServerOptions | undefined;
-  readonly createServer: CreateServer | undefined;
-  readonly authenticate: Authenticate | undefined;
-  readonly resumeWindowMs: number;
-  readonly store: SessionStore;
-  readonly maxSessions: number;
-  readonly maxUnauthenticated: number;
-  readonly clock: Clock;
-}
+/** Nyota's own, besides the limits: none of them is handed on to a socket. */
+export const OWN_OPTIONS = {
+  tls: serverTls<TlsServerOptions>(),
+  createServer: fn<CreateServer>(),
+  authenticate: fn<Authenticate>(),
+  resumeWindowMs: ms(120_000, 0),
+  store: value<SessionStore>(
+    'a SessionStore',
+    (given) => isObject(given) && typeof (given as SessionStore).end === 'function',
+  ),
+  maxSessions: count(10_000),
+  maxUnauthenticated: count(256),
+  clock,
+} satisfies TableOf<Omit<ServerOptions, keyof LimitOptions | keyof TcpServerOptions>>;
 
-const TCP_NAMES = ['allowHalfOpen', 'highWaterMark', 'keepAlive', 'keepAliveInitialDelay', 'noDelay'];
-const OWN_NAMES = [
-  ...LIMIT_NAMES,
-  'tls',
-  'createServer',
-  'authenticate',
-  'resumeWindowMs',
-  'store',
-  'maxSessions',
-  'maxUnauthenticated',
-  'clock',
-];
-const KNOWN: ReadonlySet<string> = new Set([...TCP_NAMES, ...OWN_NAMES]);
+/** What goes on to `net.createServer`. */
+export const TCP_OPTIONS = {
+  allowHalfOpen: anything(),
+  highWaterMark: anything(),
+  keepAlive: anything(),
+  keepAliveInitialDelay: anything(),
+  noDelay: anything(),
+} satisfies TableOf<TcpServerOptions>;
+
+/** What a server goes by. */
+export type ResolvedServerOptions = ReturnType<typeof readServerOptions>;
 
 /** @throws NyotaError `NYOTA_INVALID_OPTION` that names the option and what it takes */
-export function readServerOptions(options: ServerOptions): ResolvedServerOptions {
-  if (typeof options !== 'object' || options === null) throw invalidOption('options', 'an object', options);
-  // A server of the user's own making may want options that only it knows.
-  const createServer = readFunction('createServer', options.createServer);
-  if (createServer === undefined) refuseUnknown(options, KNOWN);
-  const { tls, store } = options;
-  if (tls !== undefined && (typeof tls !== 'object' || tls === null)) {
-    throw invalidOption('tls', 'options of tls.createServer', tls);
-  }
-  if (
-    store !== undefined &&
-    (typeof store !== 'object' || store === null || typeof store.end !== 'function')
-  ) {
-    throw invalidOption('store', 'a SessionStore', store);
-  }
-  const own = new Set(OWN_NAMES);
-  return Object.freeze({
-    limits: readLimits(options),
-    serverOptions: Object.freeze(
-      Object.fromEntries(Object.entries(options).filter(([name]) => !own.has(name))),
-    ),
-    tls,
-    createServer,
-    authenticate: readFunction('authenticate', options.authenticate),
-    resumeWindowMs: readMs('resumeWindowMs', options.resumeWindowMs, 120_000, 0),
-    store: store ?? new MemoryStore(),
-    maxSessions: readCount('maxSessions', options.maxSessions, 10_000),
-    maxUnauthenticated: readCount('maxUnauthenticated', options.maxUnauthenticated, 256),
-    clock: readClock(options.clock),
-  });
+export function readServerOptions(options: ServerOptions) {
+  const { limits, own, others } = readWithOthers(options, OWN_OPTIONS, TCP_OPTIONS, 'createServer');
+  return Object.freeze({ ...own, limits, serverOptions: others, store: own.store ?? new MemoryStore() });
 }

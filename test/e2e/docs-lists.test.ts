@@ -6,13 +6,15 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, posix, sep } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { readClientOptions } from '../../src/client/options.js';
+import * as client from '../../src/client/options.js';
 import { ERROR_CODES, isRetry } from '../../src/errors.js';
+import { OPTIONS as EXOCOM_OPTIONS } from '../../src/exocom/options.js';
+import { OPTIONS as RELAY_OPTIONS } from '../../src/exorelay/options.js';
 import * as nyota from '../../src/index.js';
 import { LIFECYCLE_EVENTS } from '../../src/lifecycle.js';
-import { LIMIT_NAMES, readLimits } from '../../src/options.js';
+import { LIMITS, type Option } from '../../src/options.js';
 import { sessionId, verifierOf } from '../../src/peer/credentials.js';
-import { readServerOptions } from '../../src/server/options.js';
+import * as server from '../../src/server/options.js';
 import { ElementType, ExtKind, Flag } from '../../src/wire/constants.js';
 import { MUTANTS } from '../simulation/mutants.js';
 import { codeName, type Document, documentNames, ROOT, readDocument } from '../support/docs-markdown.js';
@@ -87,41 +89,51 @@ describe('docs/protocol.md', () => {
   });
 });
 
+describe.each<[file: string, document: string, table: Readonly<Record<string, Option<unknown>>>]>([
+  ['src/options.ts', 'docs/api.md', LIMITS],
+  ['src/client/options.ts', 'docs/api.md', client.OWN_OPTIONS],
+  ['src/server/options.ts', 'docs/api.md', server.OWN_OPTIONS],
+  ['src/exorelay/options.ts', 'docs/exorelay.md', RELAY_OPTIONS],
+  ['src/exocom/options.ts', 'docs/exocom.md', EXOCOM_OPTIONS],
+])('the options of %s in %s', (file, document, table) => {
+  const { rows } = readDocument(document);
+  const declaration = source(file);
+
+  it.each(Object.entries(table))(
+    '%s: a row with its default, which the comment at its declaration has too',
+    (name, read) => {
+      const fallback = read(undefined, name);
+      const spelled = typeof fallback === 'number' ? spellings(fallback) : [];
+      const told = rows.filter(([names]) => names?.includes(`\`${name}\``)).map((row) => row[1] ?? '');
+      const one = spelled.length === 0 ? /./ : new RegExp(`(^|, )(${spelled.join('|')})($|, | \\()`);
+      expect(told).toContainEqual(expect.stringMatching(one));
+      const [, comment = ''] =
+        new RegExp(`\\n +/\\*\\*((?:(?!\\*/)[\\s\\S])*)\\*/\\n +${name}\\?:`).exec(declaration) ?? [];
+      const [, said] = /\bDefault (\d+(?: \d{3})*(?: MiB)?)/.exec(comment) ?? [];
+      if (said !== undefined && spelled.length > 0) expect(spelled).toContain(said);
+    },
+  );
+});
+
+/** 1 048 576, or 1 MiB. */
+function spellings(number: number): string[] {
+  const mib = number / 2 ** 20;
+  return [
+    String(number).replace(/\B(?=(\d{3})+$)/g, ' '),
+    ...(number > 0 && Number.isInteger(mib) ? [`${mib} MiB`] : []),
+  ];
+}
+
 describe('docs/api.md', () => {
   const api = readDocument('docs/api.md');
-  const defaults = new Map(api.rows.map((row) => [codeName(row[0]), row[1] ?? '']));
   const mentions = (name: string): boolean =>
     new RegExp(`\`[^\`\\n]*\\b${name}\\b[^\`\\n]*\``).test(api.text);
 
-  /** The strings of an array or a Set of strings in a source file. */
-  function listIn(path: string, name: string): string[] {
-    const [, body = ''] = new RegExp(`const ${name}[^=]*= [^\\[]*\\[([^\\]]*)\\]`).exec(source(path)) ?? [];
-    return [...body.matchAll(/'(\w+)'/g)].map((match) => match[1] ?? '');
-  }
-
-  it.each([...LIMIT_NAMES])('has the default of %s', (name) => {
-    const value = readLimits({})[name as keyof ReturnType<typeof readLimits>];
-    expect(defaults.get(name)?.replaceAll(' ', '')).toBe(String(value));
-  });
-
   it.each([
-    ['src/client/options.ts', 'OWN_NAMES'],
-    ['src/client/options.ts', 'TCP_NAMES'],
-    ['src/server/options.ts', 'OWN_NAMES'],
-    ['src/server/options.ts', 'TCP_NAMES'],
-  ])('mentions every option of %s, %s', (path, list) => {
-    const names = listIn(path, list);
-    expect(names.length).toBeGreaterThan(3);
-    expect(names.filter((name) => !mentions(name))).toEqual([]);
-    if (list !== 'TCP_NAMES') expect(names.filter((name) => !defaults.get(name))).toEqual([]);
-  });
-
-  it('has the defaults of the numbers among the options', () => {
-    const all = { ...readServerOptions({}), ...readClientOptions({ port: 1 }) };
-    for (const [name, value] of Object.entries(all)) {
-      if (typeof value === 'number')
-        expect(defaults.get(name)?.replaceAll(' ', ''), name).toBe(String(value));
-    }
+    ['net.connect', client.TCP_OPTIONS],
+    ['net.createServer', server.TCP_OPTIONS],
+  ])('mentions every option that goes on to %s', (_, table) => {
+    expect(Object.keys(table).filter((name) => !mentions(name))).toEqual([]);
   });
 
   it('mentions every export, its types too', () => {

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { reconnectDelay } from '../../src/client/connect.js';
-import type { ReconnectOptions } from '../../src/client/options.js';
+import type { ReconnectOptions } from '../../src/options.js';
 
 const options: fc.Arbitrary<ReconnectOptions> = fc
   .record({

@@ -9,6 +9,7 @@ import { randomUUID } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import type { Database } from 'lmdb';
 import { NyotaError } from '../../errors.js';
+import { bytes, invalidOption, readOptions, type TableOf } from '../../options.js';
 import {
   attachSession,
   commitStep,
@@ -53,9 +54,11 @@ export interface LmdbStoreOptions {
   maxBytes?: number;
 }
 
-const OPTION_NAMES: readonly string[] = ['path', 'maxBytes'] satisfies (keyof LmdbStoreOptions)[];
-const DEFAULT_MAX_BYTES = 16 * 2 ** 30;
-const MIN_MAX_BYTES = 2 ** 20;
+const OPTIONS = {
+  path: folder,
+  maxBytes: bytes(16 * 2 ** 30, 2 ** 20),
+} satisfies TableOf<LmdbStoreOptions>;
+
 /** Half of a key of LMDB. The rest is for the key of an entry. */
 const MAX_ID_BYTES = 1_024;
 /** Rows that a sweep reads at a time. */
@@ -88,7 +91,7 @@ class LmdbStore implements SessionStore {
   #beating: NodeJS.Timeout | undefined;
 
   constructor(options: LmdbStoreOptions) {
-    const { path, maxBytes } = readOptions(options);
+    const { path, maxBytes } = readOptions(options, OPTIONS);
     this.#path = path;
     this.#room = new Room(path, maxBytes);
   }
@@ -311,23 +314,7 @@ function forgetDeadOwners(db: Databases): void {
   }
 }
 
-function readOptions(options: LmdbStoreOptions): Required<LmdbStoreOptions> {
-  if (typeof options !== 'object' || options === null) throw invalid('options', '{ path }');
-  for (const name of Object.keys(options)) {
-    if (!OPTION_NAMES.includes(name)) {
-      throw new NyotaError('NYOTA_INVALID_OPTION', `lmdbStore has no option '${name}'`);
-    }
-  }
-  const { path, maxBytes = DEFAULT_MAX_BYTES } = options;
-  if (typeof path !== 'string' || path === '' || path.includes('\0')) {
-    throw invalid("option 'path'", 'the path of a folder');
-  }
-  if (!Number.isSafeInteger(maxBytes) || maxBytes < MIN_MAX_BYTES) {
-    throw invalid("option 'maxBytes'", `a whole number of at least ${MIN_MAX_BYTES} (bytes)`);
-  }
-  return { path, maxBytes };
-}
-
-function invalid(what: string, takes: string): NyotaError {
-  return new NyotaError('NYOTA_INVALID_OPTION', `${what} of lmdbStore takes ${takes}`);
+function folder(given: unknown, name: string): string {
+  if (typeof given === 'string' && given !== '' && !given.includes('\0')) return given;
+  throw invalidOption(name, 'the path of a folder', given);
 }

@@ -109,7 +109,7 @@ describe('the options of a client', () => {
     ['requestTimeout', { requestTimeout: 1 }, 'requestTimeoutMs'],
     ['connectTimeout', { connectTimeout: 1 }, 'connectTimeoutMs'],
     ['server', { server: ['a:1'] }, 'servers'],
-    ['minDelay', { reconnect: { minDelay: 1 } }, 'minDelayMs'],
+    ['reconnect.minDelay', { reconnect: { minDelay: 1 } }, 'reconnect.minDelayMs'],
   ])('a misspelt %s is refused, with the name that was meant', (name, options, meant) => {
     const error = nyotaErrorOf(() => plainClient(options));
     expect(error.code).toBe('NYOTA_INVALID_OPTION');

@@ -63,7 +63,9 @@ describe('listening', () => {
     await up;
     expect(portOf(second)).toBe(port);
     process.env.EXOCOM_PORT = 'zonk';
-    expect(messageOf(() => make().listen())).toBe("option 'EXOCOM_PORT' takes a port, 0 to 65535");
+    expect(messageOf(() => make().listen())).toBe(
+      "option 'EXOCOM_PORT' takes a port from 0 to 65535, not 'zonk'",
+    );
   });
 
   it('a port that is taken is an `error` event', async () => {
@@ -141,7 +143,7 @@ describe('options', () => {
     ],
     ['a switch', { development: 'yes' }, "option 'development' takes true or false"],
     ['a function', { log: true }, "option 'log' takes a function"],
-    ['a port', { monitorPort: 70_000 }, "option 'monitorPort' takes a port, 0 to 65535"],
+    ['a port', { monitorPort: 70_000 }, "option 'monitorPort' takes a port from 0 to 65535"],
     ['tokens', { tokens: ['a'] }, "option 'tokens' takes an object of tokens by role"],
     [
       'a token',

@@ -1,8 +1,9 @@
 /** Keeping a client connected: when the next attempt is made, and what stops the attempts. */
 import { describe, expect, it } from 'vitest';
 import { type Connectable, Connector } from '../../../src/client/connect.js';
-import { type ReconnectOptions, readClientOptions } from '../../../src/client/options.js';
+import { readClientOptions } from '../../../src/client/options.js';
 import { NyotaError } from '../../../src/errors.js';
+import type { ReconnectOptions } from '../../../src/options.js';
 import { createFakeClock } from '../../../src/testing/index.js';
 import { turns } from '../../support/session-connection.js';
 

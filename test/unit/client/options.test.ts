@@ -2,13 +2,12 @@
 import net from 'node:net';
 import { Duplex } from 'node:stream';
 import { describe, expect, it } from 'vitest';
-import { clientArguments } from '../../../src/client/arguments.js';
 import {
   type ClientOptions,
+  clientArguments,
   DEFAULT_SCHEDULE,
   isSocket,
   readClientOptions,
-  readDelays,
 } from '../../../src/client/options.js';
 import { systemClock } from '../../../src/clock.js';
 import { thrown } from '../../support/session-codes.js';
@@ -108,12 +107,13 @@ describe('a client’s options', () => {
     [{ port: 1, reconnect: { factor: 0.5 } }, /'reconnect\.factor' takes a number from 1 to 100/],
     [{ port: 1, reconnect: { factor: Number.NaN } }, /'reconnect\.factor'/],
     [{ port: 1, reconnect: { jitter: 'some' } }, /'reconnect\.jitter' takes 'full' or 'none'/],
-    [{ port: 1, reconnect: { minDelayMs: 0 } }, /'minDelayMs'/],
+    [{ port: 1, reconnect: { minDelayMs: 0 } }, /'reconnect\.minDelayMs' takes a whole number from 1/],
     [
       { port: 1, reconnect: { minDelayMs: 50, maxDelayMs: 40 } },
-      /'maxDelayMs' takes at least minDelayMs \(50\)/,
+      /'reconnect\.maxDelayMs' takes at least minDelayMs \(50\), not 40/,
     ],
-    [{ port: 1, reconnect: { min: 5 } }, /no option 'min'/],
+    [{ port: 1, reconnect: { min: 5 } }, /no option 'reconnect\.min'/],
+    [{ port: 1, reconnect: { minDelay: 5 } }, /'reconnect\.minDelay'; did you mean 'reconnect\.minDelayMs'/],
     [{ port: 1, connectTimeoutMs: 0 }, /'connectTimeoutMs'/],
     [{ port: 1, clock: { now: () => 0 } }, /'clock' takes an object with now, setTimeout and clearTimeout/],
     [{ port: 1, clock: null }, /'clock'/],
@@ -123,29 +123,17 @@ describe('a client’s options', () => {
     [{ port: 1, localPort: -1 }, /'localPort'/],
     [{ port: 1, family: 5 }, /'family' takes 0, 4 or 6/],
     [{ port: 1, lookup: 'x' }, /'lookup' takes a function/],
+    [{ port: 1, store: {} }, /'store' takes a durable SessionStore/],
+    [{ port: 1, storeKey: '' }, /'storeKey' takes a string of 1 to 128 characters, not ''/],
+    [{ port: 1, storeKey: 'k'.repeat(129) }, /'storeKey'/],
+    [{ port: 1, localPort: '5' }, /'localPort' takes a port from 0 to 65535, not '5'/],
     [null, /'options' takes an object/],
+    [[], /'options' takes an object, not an array/],
     [5, /'options' takes an object/],
   ] as Array<[unknown, RegExp]>)('refuse %o', (options, text) => {
     const error = thrown(() => read(options));
     expect(error.code).toBe('NYOTA_INVALID_OPTION');
     expect(error.message).toMatch(text);
-  });
-});
-
-describe('the bounds of autoReconnect', () => {
-  const base = { ...DEFAULT_SCHEDULE, minDelayMs: 200, maxDelayMs: 5_000 };
-
-  it('are what is given, and what was there', () => {
-    expect(readDelays(undefined, undefined, base)).toEqual(base);
-    expect(readDelays(50, undefined, base)).toMatchObject({ minDelayMs: 50, maxDelayMs: 5_000 });
-    expect(readDelays(undefined, 300, base)).toMatchObject({ minDelayMs: 200, maxDelayMs: 300 });
-    expect(readDelays(9_000, undefined, base)).toMatchObject({ minDelayMs: 9_000, maxDelayMs: 9_000 });
-  });
-
-  it('are not the wrong way round', () => {
-    expect(thrown(() => readDelays(500, 400, base)).message).toMatch(
-      /'maxDelayMs' takes at least minDelayMs \(500\), not 400/,
-    );
   });
 });
 
