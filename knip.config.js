@@ -10,10 +10,6 @@ export default ({ production = false }) => ({
   // For checks that look behind the public classes.
   tags: ['-testonly'],
   ignoreExportsUsedInFile: production,
-  // What is still there of the house before. To be emptied.
-  ignoreIssues: {
-    'src/{codec,wire}/**': ['exports', 'types'],
-  },
   workspaces: {
     '.': {
       entry: [

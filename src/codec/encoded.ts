@@ -15,7 +15,7 @@ import {
   MIN_DEPTH,
   MIN_VALUES,
 } from '../wire/constants.js';
-import { decodePayload } from './payload-reader.js';
+import { decodePayload } from './decode.js';
 import { measurePayload, type PayloadLimits } from './scan.js';
 
 /** What a value may be; within what the other side accepts it must be in any case, once it is sent. */

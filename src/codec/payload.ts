@@ -1,7 +1,7 @@
 /**
  * The payload codec: values to msgpack bytes and back, within limits. Pure.
  * Plain data is checked and written in one pass (plain-encoder); anything else is checked first (prepare) and packed
- * then (packer). Decoding checks and reads in one pass (payload-reader); the scan says what is wrong.
+ * then (packer). Decoding checks and reads in one pass (decode); the scan says what is wrong.
  */
 import { type Encoded, type EncodedLimits, encodedOf, readEncodedLimits } from './encoded.js';
 import { encodePrepared } from './packer.js';
@@ -10,8 +10,8 @@ import { prepare } from './prepare.js';
 import type { PayloadLimits } from './scan.js';
 import { keepPart } from './value-pool.js';
 
+export { decodePayload } from './decode.js';
 export { encodePrepared } from './packer.js';
-export { decodePayload } from './payload-reader.js';
 export { encodePlain } from './plain-encoder.js';
 export { prepare } from './prepare.js';
 export type { PayloadLimits } from './scan.js';

@@ -6,15 +6,12 @@
  * calls return (each adds its step), and a cycle, which always ends at a limit, shows as an object
  * that is its own ancestor. Depth and values are counted exactly as the scan of the other side will.
  */
-import { NyotaError } from '../errors.js';
+import { type ErrorCode, NyotaError, printable, textOf } from '../errors.js';
 import { ExtKind } from '../wire/constants.js';
-import { copyElements, elementTypeOf } from './element-types.js';
-import { EncodeFailure, entryStep, FAILED, propertyStep } from './encode-failure.js';
 import { Encoded } from './encoded.js';
-import { errorProperties } from './error-values.js';
 import { ExtBytes, packExtension } from './packer.js';
 import type { PayloadLimits } from './scan.js';
-import { kindOf, nameOf, unbox } from './value-kinds.js';
+import { copyElements, elementTypeOf, errorProperties, kindOf, nameOf, unbox } from './values.js';
 
 const MIN_INT64 = -(2n ** 63n);
 const MAX_UINT64 = 2n ** 64n - 1n;
@@ -224,10 +221,7 @@ function walkEncoded(encoded: Encoded, depth: number): unknown {
   try {
     value = encoded.decode();
   } catch (error) {
-    return fail(
-      `is an Encoded that can't be read: ${error instanceof Error ? error.message : error}`,
-      encoded,
-    );
+    return fail(`is an Encoded that can't be read: ${textOf(error)}`, encoded);
   }
   const prepared = walk(value, depth);
   return prepared === FAILED ? failedAt(encoded, '') : prepared;
@@ -285,4 +279,66 @@ function packBinary(value: ArrayBufferView | ArrayBuffer): unknown {
   bytes[1] = elementType;
   copyElements(value, elementType, bytes, 2);
   return new ExtBytes(bytes);
+}
+
+// How a value that can't travel is reported: where it is, and what is wrong with it. Made when something has failed already.
+
+/** What a walk returns instead of a value when it has failed. */
+const FAILED: unique symbol = Symbol('failed');
+
+const MAX_PATH = 160;
+const IDENTIFIER = /^[A-Za-z_$][\w$]*$/;
+
+/** Collects the steps from the place of the failure up to the root, as the calls return. */
+class EncodeFailure {
+  readonly #code: ErrorCode;
+  readonly #what: string;
+  /** From the inside out: `#steps[i]` leads from `#nodes[i + 1]` to `#nodes[i]`. */
+  readonly #nodes: unknown[];
+  readonly #steps: string[] = [];
+
+  constructor(code: ErrorCode, what: string, value: unknown) {
+    this.#code = code;
+    this.#what = what;
+    this.#nodes = [value];
+  }
+
+  addStep(container: object, step: string): void {
+    this.#nodes.push(container);
+    this.#steps.push(step);
+  }
+
+  /** The error to throw. A limit that was hit inside a cycle is reported as the cycle. */
+  toError(root: string): NyotaError {
+    const nodes = this.#nodes.toReversed();
+    const steps = this.#steps.toReversed();
+    const path = (length: number): string => cut(root + steps.slice(0, length).join(''));
+    if (this.#code === 'NYOTA_PAYLOAD_TOO_COMPLEX') {
+      const firstAt = new Map<unknown, number>();
+      for (const [at, node] of nodes.entries()) {
+        const first = firstAt.get(node);
+        if (first !== undefined && typeof node === 'object' && node !== null) {
+          return new NyotaError('NYOTA_UNSERIALIZABLE', `${path(at)} refers back to ${path(first)}`);
+        }
+        firstAt.set(node, at);
+      }
+    }
+    return new NyotaError(this.#code, `${path(steps.length)} ${this.#what}`);
+  }
+}
+
+/** The step to a property: `.name`, or `["a name"]` where it is no identifier. */
+function propertyStep(key: string): string {
+  return IDENTIFIER.test(key) ? `.${key}` : `["${printable(key)}"]`;
+}
+
+/** The step to a Map's value: `.get("key")`. */
+function entryStep(key: unknown): string {
+  if (typeof key === 'string') return `.get("${printable(key)}")`;
+  const shown = typeof key === 'object' && key !== null ? '…' : String(key);
+  return `.get(${shown})`;
+}
+
+function cut(path: string): string {
+  return path.length > MAX_PATH ? `${path.slice(0, MAX_PATH)}…` : path;
 }

@@ -1,14 +1,14 @@
 /**
  * Looks through a payload without building anything: strict msgpack, bounded depth and count, string keys that are never
  * `__proto__`, known extensions only, exact length. Pure. For payloads that are passed on undecoded, and to say what is
- * wrong with one that payload-reader.ts has refused: the two agree on every input.
+ * wrong with one that decode.ts has refused: the two agree on every input.
  *
  * Iterative, so that no input can overflow the stack, and one pass. Values are counted where a container
  * declares them, so a count bomb ends at its header. What passes here decodes without an error.
  */
 import { NyotaError } from '../errors.js';
 import { EXT_TIMESTAMP, EXT_TYPE, EXT_UNDEFINED, ExtKind } from '../wire/constants.js';
-import { elementBytes } from './element-types.js';
+import { elementBytes } from './values.js';
 
 export interface PayloadLimits {
   /** How deep containers may nest: arrays, maps, and the extensions Map, Set and Error with their array. */

@@ -14,7 +14,7 @@ import type { Link, LinkHost } from '../link/link.js';
 import { type Body, bytesOf } from '../link/outbox.js';
 import type { TrackOptions } from '../link/tracker.js';
 import { Flag } from '../wire/constants.js';
-import { bodyOf, wrongField } from '../wire/message-fields.js';
+import { bodyOf, wrongField } from '../wire/messages.js';
 
 export const EventFrame = { EVENT: 0x10, VOLATILE: 0x14 } as const;
 

@@ -19,7 +19,7 @@ import { type Body, bytesOf } from '../link/outbox.js';
 import type { CoreImage } from '../link/persisted.js';
 import { describeValue } from '../options.js';
 import { MAX_U32, MAX_U48, MIN_FRAME_BYTES, SEQUENCED_HEADER_BYTES } from '../wire/constants.js';
-import { bodyOf, wrongField } from '../wire/message-fields.js';
+import { bodyOf, wrongField } from '../wire/messages.js';
 import { refuseReserved } from './events.js';
 
 export const RequestFrame = { REQUEST: 0x11, REPLY: 0x12, CANCEL: 0x13 } as const;

@@ -4,8 +4,8 @@
  * same frames, and nothing is kept but what has arrived.
  */
 import { isDeepStrictEqual } from 'node:util';
+import { readPayload } from '../../src/codec/decode.js';
 import { decodePayload, encodePayload } from '../../src/codec/payload.js';
-import { readPayload } from '../../src/codec/payload-reader.js';
 import { scanPayload } from '../../src/codec/scan.js';
 import { NyotaError } from '../../src/errors.js';
 import { parseStoreFrame } from '../../src/features/store/frames.js';

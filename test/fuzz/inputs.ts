@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { encodePayload } from '../../src/codec/payload.js';
 import { Flag } from '../../src/wire/constants.js';
 import { encodeFrame } from '../../src/wire/frame-encoder.js';
-import { encodeFields } from '../../src/wire/message-fields.js';
+import { encodeFields } from '../../src/wire/messages.js';
 import type { Random } from '../simulation/random.js';
 import { FrameType } from '../support/frame-type.js';
 import { encodeKvOp, encodeOpen, encodePing, encodePong } from '../support/messages.js';

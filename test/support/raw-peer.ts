@@ -10,9 +10,9 @@ import { sessionId } from '../../src/peer/credentials.js';
 import { LENGTH_BYTES, PREAMBLE_BYTES } from '../../src/wire/constants.js';
 import { FrameDecoder } from '../../src/wire/frame-decoder.js';
 import { encodeFrame, type FrameFields } from '../../src/wire/frame-encoder.js';
-import { encodeFields, type WireLimits } from '../../src/wire/message-fields.js';
 import {
   type CloseMessage,
+  encodeFields,
   encodeReject,
   encodeWelcome,
   type OpenMessage,
@@ -21,6 +21,7 @@ import {
   parseWelcome,
   type RejectMessage,
   type WelcomeMessage,
+  type WireLimits,
 } from '../../src/wire/messages.js';
 import { encodePreamble } from '../../src/wire/preamble.js';
 import { FrameType } from './frame-type.js';

@@ -8,7 +8,7 @@ import type { LimitOptions } from '../../src/options.js';
 import { Flag } from '../../src/wire/constants.js';
 import { FrameDecoder } from '../../src/wire/frame-decoder.js';
 import { encodeFrame } from '../../src/wire/frame-encoder.js';
-import { encodeFields, type WireLimits } from '../../src/wire/message-fields.js';
+import { encodeFields, type WireLimits } from '../../src/wire/messages.js';
 import { FrameType } from './frame-type.js';
 import { SessionSide } from './session-side.js';
 

@@ -10,9 +10,10 @@
  * payload reader and the parsers would give. Whatever is not as a peer of this version writes it goes the general way
  * (docs/design.md, rule 51).
  */
+
+import { isText, textOf } from '../../codec/decode.js';
 import { decodePayload, type PayloadLimits } from '../../codec/payload.js';
 import { scanPayload } from '../../codec/scan.js';
-import { isText, textOf } from '../../codec/string-reader.js';
 import { keepPart } from '../../codec/value-pool.js';
 import type { ErrorCode } from '../../errors.js';
 import type { FrameView } from '../../link/feature.js';
@@ -24,7 +25,7 @@ import {
   u48,
   viewOfFields,
   wrongField,
-} from '../../wire/message-fields.js';
+} from '../../wire/messages.js';
 
 export const StoreFrameType = {
   KV_OP: 0x20,

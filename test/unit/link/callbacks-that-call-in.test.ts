@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { NyotaError } from '../../../src/errors.js';
 import { encodeFrame } from '../../../src/wire/frame-encoder.js';
-import { encodeFields } from '../../../src/wire/message-fields.js';
+import { encodeFields } from '../../../src/wire/messages.js';
 import { FrameType } from '../../support/frame-type.js';
 import { thrownCode } from '../../support/session-codes.js';
 import { ack, event, ScriptedPeer } from '../../support/session-frames.js';
