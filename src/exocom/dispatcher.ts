@@ -1,11 +1,11 @@
 /**
- * Brings deliveries to instances, or keeps them while nobody of their role is there, and moves on what an instance had
+ * Brings dispatches to instances, or keeps them while nobody of their role is there, and moves on what an instance had
  * when it died. Pure: time is handed in.
  */
 import { messageKey, type RejectionCode } from '../exorelay/message.js';
 import { type HoldLimits, HoldQueue } from './hold-queue.js';
 import { IdleTable } from './idle-table.js';
-import type { Delivery, Instance, Instances } from './instances.js';
+import type { Dispatch, Instance, Instances } from './instances.js';
 
 /** The key of what any instance may have; no instance has an empty id. */
 const ANY = '';
@@ -17,7 +17,7 @@ export class Dispatcher {
   readonly #limits: HoldLimits;
   readonly #now: () => number;
   /** By role: what waits for it to come. */
-  readonly #queues = new Map<string, HoldQueue<Delivery>>();
+  readonly #queues = new Map<string, HoldQueue<Dispatch>>();
 
   /** Instances that have ended by themselves, for as long as replies would be kept for them. */
   readonly #ended: IdleTable<true>;
@@ -29,10 +29,10 @@ export class Dispatcher {
     this.#now = now;
   }
 
-  place(delivery: Delivery): void {
-    const instance = this.#choose(delivery);
-    if (instance === undefined) this.#keep(delivery);
-    else if (!instance.offer(delivery)) fail(delivery, 'EXO_QUEUE_FULL');
+  place(dispatch: Dispatch): void {
+    const instance = this.#choose(dispatch);
+    if (instance === undefined) this.#keep(dispatch);
+    else if (!instance.offer(dispatch)) fail(dispatch, 'EXO_QUEUE_FULL');
   }
 
   /** An instance has registered: what waits for its role, and for itself, goes out in order. */
@@ -41,7 +41,7 @@ export class Dispatcher {
     if (queue === undefined) return;
     const ready = queue.take((key) => key === ANY || key === instance.id);
     this.#tidy(instance.role, queue);
-    for (const delivery of ready) this.place(delivery);
+    for (const dispatch of ready) this.place(dispatch);
   }
 
   /**
@@ -51,22 +51,22 @@ export class Dispatcher {
   departed(instance: Instance, forGood: boolean): void {
     this.#instances.remove(instance);
     if (forGood) this.#ended.set(messageKey(instance.role, instance.id), true, this.#now());
-    for (const delivery of instance.takeAll()) this.place(delivery);
+    for (const dispatch of instance.takeAll()) this.place(dispatch);
   }
 
   /** An instance takes no new messages: those that it was not given go to the others of its role, or wait. */
   leaving(instance: Instance): void {
-    for (const delivery of instance.leave()) this.place(delivery);
+    for (const dispatch of instance.leave()) this.place(dispatch);
   }
 
   /** Nobody needs that message any more: it is taken back from those who were not given it yet. */
   cancel(key: string, roles: Iterable<string>): void {
     for (const role of roles) {
       const queue = this.#queues.get(role);
-      const dropped = queue?.take((_key, delivery) => delivery.key === key) ?? [];
+      const dropped = queue?.take((_key, dispatch) => dispatch.key === key) ?? [];
       if (queue !== undefined) this.#tidy(role, queue);
       for (const instance of this.#instances.of(role)) dropped.push(...[instance.drop(key) ?? []].flat());
-      for (const delivery of dropped) delivery.settled({ cancelled: true });
+      for (const dispatch of dropped) dispatch.settled({ cancelled: true });
     }
   }
 
@@ -75,8 +75,8 @@ export class Dispatcher {
     for (const [role, queue] of [...this.#queues]) {
       const tooOld = queue.expire(now);
       this.#tidy(role, queue);
-      for (const delivery of tooOld) {
-        fail(delivery, delivery.only === undefined ? 'EXO_QUEUE_EXPIRED' : 'EXO_RECEIVER_GONE');
+      for (const dispatch of tooOld) {
+        fail(dispatch, dispatch.only === undefined ? 'EXO_QUEUE_EXPIRED' : 'EXO_RECEIVER_GONE');
       }
     }
   }
@@ -102,28 +102,28 @@ export class Dispatcher {
     return found;
   }
 
-  #choose({ role, only, known, envelope }: Delivery): Instance | undefined {
+  #choose({ role, only, known, envelope }: Dispatch): Instance | undefined {
     if (only !== undefined) return this.#instances.get(role, only);
     return this.#instances.choose(role, envelope.name, envelope.activityId, this.#now(), known);
   }
 
-  #keep(delivery: Delivery): void {
-    const { role, only, size, waits } = delivery;
+  #keep(dispatch: Dispatch): void {
+    const { role, only, size, waits } = dispatch;
     const ended = only !== undefined && this.#ended.get(messageKey(role, only), this.#now()) === true;
     if (!waits || ended) {
-      fail(delivery, 'EXO_RECEIVER_GONE');
+      fail(dispatch, 'EXO_RECEIVER_GONE');
       return;
     }
-    const queue = this.#queues.get(role) ?? new HoldQueue<Delivery>(this.#limits);
-    if (queue.push(only ?? ANY, delivery, size, this.#now())) this.#queues.set(role, queue);
-    else fail(delivery, 'EXO_QUEUE_FULL');
+    const queue = this.#queues.get(role) ?? new HoldQueue<Dispatch>(this.#limits);
+    if (queue.push(only ?? ANY, dispatch, size, this.#now())) this.#queues.set(role, queue);
+    else fail(dispatch, 'EXO_QUEUE_FULL');
   }
 
-  #tidy(role: string, queue: HoldQueue<Delivery>): void {
+  #tidy(role: string, queue: HoldQueue<Dispatch>): void {
     if (queue.length === 0) this.#queues.delete(role);
   }
 }
 
-function fail(delivery: Delivery, failed: RejectionCode): void {
-  delivery.settled({ failed });
+function fail(dispatch: Dispatch, failed: RejectionCode): void {
+  dispatch.settled({ failed });
 }

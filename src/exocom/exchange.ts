@@ -30,8 +30,8 @@ import type { Clock, ClockTimer } from '../index.js';
 import { Dispatcher } from './dispatcher.js';
 import { type HoldLimits, HoldQueue } from './hold-queue.js';
 import {
-  type Delivery,
-  type DeliveryResult,
+  type Dispatch,
+  type DispatchResult,
   Instance,
   Instances,
   type RelayPort,
@@ -108,17 +108,14 @@ export class Exchange {
     this.instances = new Instances(activityIdleMs);
     this.dispatcher = new Dispatcher(this.instances, queues, () => clock.now());
     this.#requests = new Requests(activityIdleMs);
-    this.#unfinished = new Unfinished((role, id) => this.instances.get(role, id)?.port);
+    this.#unfinished = new Unfinished(this.instances);
     this.#unclaimed = new HoldQueue(queues);
     this.#early = new HoldQueue(queues);
     this.#gate = new SecurityGate(options.securityRequired, {
       ...{ timeoutMs: securityTimeoutMs, clock, newId },
-      place: (delivery) => this.dispatcher.place(delivery),
+      place: (dispatch) => this.dispatcher.place(dispatch),
     });
-    this.#recovery = new Recovery({
-      ...{ clock, readyAt: clock.now() + instanceGraceMs },
-      of: (role: string) => this.instances.of(role),
-    });
+    this.#recovery = new Recovery(this.instances, clock, clock.now() + instanceGraceMs);
     this.#rates = new RateMeter(options.rateLimit);
   }
 
@@ -405,7 +402,7 @@ export class Exchange {
     this.#refuse(message, code, reason);
   }
 
-  /** Straight to the router, or in its turn after what has to be found out or decided first. */
+  /** Passes it on at once; or in its turn, where it or one before it has to be decided over first. */
   #admit(session: RelaySession, message: Incoming): void {
     const { order } = session;
     const gated = this.#gate.closed && message.role !== SECURITY_ROLE;
@@ -613,7 +610,7 @@ export class Exchange {
     this.#unfinished.expect(message);
     this.#events.line(consoleLine(message.role, message.envelope.name, envelope.name, receiver));
     this.traffic.passed(message.role, message.name, receiver);
-    const delivery: Delivery = {
+    const dispatch: Dispatch = {
       key: message.key,
       role: receiver,
       envelope,
@@ -624,22 +621,22 @@ export class Exchange {
       redelivered: false,
       given: (instance) => own?.holders.set(receiver, instance),
       settled: (outcome) => {
-        this.#settled(message, delivery, outcome);
+        this.#settled(message, dispatch, outcome);
         this.#unfinished.settle(message, this.#now());
       },
     };
-    this.dispatcher.place(delivery);
+    this.dispatcher.place(dispatch);
   }
 
-  #settled(message: Incoming, delivery: Delivery, outcome: DeliveryResult): void {
-    if (delivery.redelivered) this.traffic.redelivered(delivery.role);
+  #settled(message: Incoming, dispatch: Dispatch, outcome: DispatchResult): void {
+    if (dispatch.redelivered) this.traffic.redelivered(dispatch.role);
     if ('failed' in outcome)
-      this.#reject(message, outcome.failed, this.#reason(message, delivery, outcome.failed));
+      this.#reject(message, outcome.failed, this.#reason(message, dispatch, outcome.failed));
     else if ('error' in outcome && outcome.error !== undefined)
-      this.traffic.failed(message.role, message.name, delivery.role);
+      this.traffic.failed(message.role, message.name, dispatch.role);
   }
 
-  #reason({ name }: Incoming, { role }: Delivery, code: RejectionCode): string {
+  #reason({ name }: Incoming, { role }: Dispatch, code: RejectionCode): string {
     if (code === 'EXO_QUEUE_EXPIRED') return texts.expired(name, role, this.#options.queues.ttlMs);
     if (code === 'EXO_QUEUE_FULL') return texts.full(name, role);
     if (code === 'EXO_RECEIVER_GONE') return texts.gone(name, role);

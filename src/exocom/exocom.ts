@@ -224,7 +224,7 @@ export class ExoCom extends EventEmitter<ExoComEvents> implements AsyncDisposabl
   #serverOptions(): ServerOptions {
     const { tls, store, clock, server, tokens, development, routing } = this.#options;
     const senders = new Senders({
-      ...{ tokens, development, has: (role: string) => routing.has(role) },
+      ...{ tokens, development, routing },
       unverified: (role) => {
         if (this.#toldUnverified) return;
         this.#toldUnverified = true;

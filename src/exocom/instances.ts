@@ -17,13 +17,13 @@ import { IdleTable } from './idle-table.js';
 /** Activities that are remembered, over all roles. */
 const MAX_ACTIVITIES = 200_000;
 
-/** How a delivery ended: the handler has finished (and may have thrown), nobody got the message, or nobody needs it. */
-export type DeliveryResult =
+/** How a dispatch ended: the handler has finished (and may have thrown), nobody got the message, or nobody needs it. */
+export type DispatchResult =
   | { readonly error: string | undefined }
   | { readonly failed: RejectionCode }
   | { readonly cancelled: true };
 
-export interface Delivery {
+export interface Dispatch {
   /** `messageKey(sender, id)`. */
   readonly key: string;
   /** Who receives it. */
@@ -42,7 +42,7 @@ export interface Delivery {
   /** An instance has been given it. More than once where one died. */
   given(instance: string): void;
   /** Called once. */
-  settled(outcome: DeliveryResult): void;
+  settled(outcome: DispatchResult): void;
 }
 
 /** The way to a relay: one session. */
@@ -115,26 +115,26 @@ export class Instance {
   }
 
   /** False: too many wait for it already. */
-  offer(delivery: Delivery): boolean {
-    const window = delivery.only === undefined ? this.#messages : this.#replies;
-    if (!window.add(delivery)) return false;
+  offer(dispatch: Dispatch): boolean {
+    const window = dispatch.only === undefined ? this.#messages : this.#replies;
+    if (!window.add(dispatch)) return false;
     this.#pump(window);
     return true;
   }
 
   /** Its handler has finished. Undefined where this instance does not have the message. */
-  handled(key: string): Delivery | undefined {
+  handled(key: string): Dispatch | undefined {
     for (const window of [this.#messages, this.#replies]) {
-      const delivery = window.handled(key);
-      if (delivery === undefined) continue;
+      const dispatch = window.handled(key);
+      if (dispatch === undefined) continue;
       this.#pump(window);
-      return delivery;
+      return dispatch;
     }
     return undefined;
   }
 
   /** It need not have it any more. Undefined where it does not wait. */
-  drop(key: string): Delivery | undefined {
+  drop(key: string): Dispatch | undefined {
     return this.#messages.drop(key) ?? this.#replies.drop(key);
   }
 
@@ -146,7 +146,7 @@ export class Instance {
   }
 
   /** It takes no new messages. Returns those that it was not given yet. */
-  leave(): Delivery[] {
+  leave(): Dispatch[] {
     this.state = 'leaving';
     return this.#messages.takeWaiting();
   }
@@ -160,23 +160,23 @@ export class Instance {
   }
 
   /** Empties it: what it has not handled; what it was given is flagged. */
-  takeAll(): Delivery[] {
+  takeAll(): Dispatch[] {
     return [...this.#messages.takeAll(), ...this.#replies.takeAll()];
   }
 
   #pump(window: Window): void {
-    for (let delivery = this.#next(window); delivery !== undefined; delivery = this.#next(window)) {
-      const { envelope, redelivered } = delivery;
+    for (let dispatch = this.#next(window); dispatch !== undefined; dispatch = this.#next(window)) {
+      const { envelope, redelivered } = dispatch;
       const result = this.#port.deliver(redelivered ? { ...envelope, redelivered: true } : envelope);
       this.#blocked = result === 'full' || result === 'slow';
       if (result === 'full') return;
-      window.advance(delivery, result !== 'impossible');
-      if (result === 'impossible') delivery.settled({ failed: 'EXO_UNDELIVERABLE' });
-      else delivery.given(this.id);
+      window.advance(dispatch, result !== 'impossible');
+      if (result === 'impossible') dispatch.settled({ failed: 'EXO_UNDELIVERABLE' });
+      else dispatch.given(this.id);
     }
   }
 
-  #next(window: Window): Delivery | undefined {
+  #next(window: Window): Dispatch | undefined {
     return this.#blocked ? undefined : window.next();
   }
 }
@@ -184,10 +184,10 @@ export class Instance {
 /** Messages for one instance, in order: those that it has, up to a bound, and those that wait for their turn. */
 class Window {
   readonly #limits: WindowLimits;
-  readonly #inFlight = new Map<string, Delivery>();
+  readonly #inFlight = new Map<string, Dispatch>();
   #inFlightBytes = 0;
   /** In a Map's order of insertion. */
-  #waiting = new Map<string, Delivery>();
+  #waiting = new Map<string, Dispatch>();
   #waitingBytes = 0;
 
   constructor(limits: WindowLimits) {
@@ -203,51 +203,51 @@ class Window {
   }
 
   /** False: too many wait already. */
-  add(delivery: Delivery): boolean {
+  add(dispatch: Dispatch): boolean {
     const { maxWaiting, maxWaitingBytes } = this.#limits;
-    if (this.#waiting.size >= maxWaiting || this.#waitingBytes + delivery.size > maxWaitingBytes)
+    if (this.#waiting.size >= maxWaiting || this.#waitingBytes + dispatch.size > maxWaitingBytes)
       return false;
-    this.#wait(delivery);
+    this.#wait(dispatch);
     return true;
   }
 
   /** The one whose turn it is; undefined where none waits, or enough are out. */
-  next(): Delivery | undefined {
+  next(): Dispatch | undefined {
     const { maxInFlight, maxInFlightBytes } = this.#limits;
     // One message is always let through, however large.
     const room = this.#inFlight.size === 0 || this.#inFlightBytes < maxInFlightBytes;
     if (!room || this.#inFlight.size >= maxInFlight) return undefined;
-    const [delivery] = this.#waiting.values();
-    return delivery;
+    const [dispatch] = this.#waiting.values();
+    return dispatch;
   }
 
   /** What `next` returned has been given to the instance, or can't be. */
-  advance(delivery: Delivery, given: boolean): void {
-    this.drop(delivery.key);
+  advance(dispatch: Dispatch, given: boolean): void {
+    this.drop(dispatch.key);
     if (!given) return;
-    this.#inFlight.set(delivery.key, delivery);
-    this.#inFlightBytes += delivery.size;
+    this.#inFlight.set(dispatch.key, dispatch);
+    this.#inFlightBytes += dispatch.size;
   }
 
   /** The instance has handled it. */
-  handled(key: string): Delivery | undefined {
-    const delivery = this.#inFlight.get(key);
-    if (delivery === undefined) return undefined;
+  handled(key: string): Dispatch | undefined {
+    const dispatch = this.#inFlight.get(key);
+    if (dispatch === undefined) return undefined;
     this.#inFlight.delete(key);
-    this.#inFlightBytes -= delivery.size;
-    return delivery;
+    this.#inFlightBytes -= dispatch.size;
+    return dispatch;
   }
 
   /** It need not be given any more. Undefined where it does not wait. */
-  drop(key: string): Delivery | undefined {
-    const delivery = this.#waiting.get(key);
-    if (delivery === undefined) return undefined;
+  drop(key: string): Dispatch | undefined {
+    const dispatch = this.#waiting.get(key);
+    if (dispatch === undefined) return undefined;
     this.#waiting.delete(key);
-    this.#waitingBytes -= delivery.size;
-    return delivery;
+    this.#waitingBytes -= dispatch.size;
+    return dispatch;
   }
 
-  takeWaiting(): Delivery[] {
+  takeWaiting(): Dispatch[] {
     const waiting = [...this.#waiting.values()];
     this.#waiting.clear();
     this.#waitingBytes = 0;
@@ -255,9 +255,9 @@ class Window {
   }
 
   /** Empties it: what was given out comes first, and is flagged. */
-  takeAll(): Delivery[] {
+  takeAll(): Dispatch[] {
     const given = [...this.#inFlight.values()];
-    for (const delivery of given) delivery.redelivered = true;
+    for (const dispatch of given) dispatch.redelivered = true;
     this.#inFlight.clear();
     this.#inFlightBytes = 0;
     return [...given, ...this.takeWaiting()];
@@ -265,12 +265,12 @@ class Window {
 
   /** The instance is to have all of it again. */
   restart(): void {
-    for (const delivery of this.takeAll()) this.#wait(delivery);
+    for (const dispatch of this.takeAll()) this.#wait(dispatch);
   }
 
-  #wait(delivery: Delivery): void {
-    this.#waiting.set(delivery.key, delivery);
-    this.#waitingBytes += delivery.size;
+  #wait(dispatch: Dispatch): void {
+    this.#waiting.set(dispatch.key, dispatch);
+    this.#waitingBytes += dispatch.size;
   }
 }
 

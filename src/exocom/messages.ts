@@ -5,37 +5,14 @@
  */
 import type { Envelope, Rejection, RejectionCode } from '../exorelay/message.js';
 import { IdleTable } from './idle-table.js';
-import type { RelayPort } from './instances.js';
+import type { Instances, RelayPort } from './instances.js';
 
 /** How long and how many finished messages are remembered. */
 const FINISHED_MS = 10 * 60_000;
 const MAX_FINISHED = 100_000;
 
-interface Running {
-  /** Deliveries that are not settled, and one more until all of them have been placed. */
-  open: number;
-  readonly rejections: Rejection[];
-}
-
-/** Messages that may still be answered. */
+/** How many messages that may still be answered are remembered. */
 const MAX_REQUESTS = 200_000;
-
-export interface Request {
-  /** Who asked. */
-  readonly role: string;
-  readonly instance: string;
-  readonly activityId: string;
-  /** When it came, in ms since the epoch; undefined where that was before the hub was restarted. */
-  readonly at: number | undefined;
-  /** The security role asked: its answer is no ordinary message. */
-  readonly isSecurity: boolean;
-  /** The roles that may answer; undefined: whoever does, as the hub can't know. */
-  readonly asked: Set<string> | undefined;
-  /** By role, the instance that was given it last. */
-  readonly holders: Map<string, string>;
-  /** Nobody waits for the answers any more. */
-  cancelled: boolean;
-}
 
 /** A message that a service sent, with what the hub knows of it. */
 export interface Incoming {
@@ -59,15 +36,38 @@ export interface Incoming {
   known?: ReadonlyMap<string, string>;
 }
 
+/** A message as one that can be answered. */
+export interface Request {
+  /** Who asked. */
+  readonly role: string;
+  readonly instance: string;
+  readonly activityId: string;
+  /** When it came, in ms since the epoch; undefined where that was before the hub was restarted. */
+  readonly at: number | undefined;
+  /** The security role asked: its answer is no ordinary message. */
+  readonly isSecurity: boolean;
+  /** The roles that may answer; undefined: whoever does, as the hub can't know. */
+  readonly asked: Set<string> | undefined;
+  /** By role, the instance that was given it last. */
+  readonly holders: Map<string, string>;
+  /** Nobody waits for the answers any more. */
+  cancelled: boolean;
+}
+
+interface Running {
+  /** Dispatches that are not settled, and one more until all of them have been placed. */
+  open: number;
+  readonly rejections: Rejection[];
+}
+
 /** Messages on their way, and those that are finished. Tells their senders. */
 export class Unfinished {
   readonly #running = new Map<string, Running>();
   readonly #finished = new IdleTable<readonly Rejection[]>(FINISHED_MS, MAX_FINISHED);
-  readonly #portOf: (role: string, instance: string) => RelayPort | undefined;
+  readonly #instances: Instances;
 
-  /** @param portOf the way to an instance, where it is there */
-  constructor(portOf: (role: string, instance: string) => RelayPort | undefined) {
-    this.#portOf = portOf;
+  constructor(instances: Instances) {
+    this.#instances = instances;
   }
 
   /** Messages on their way. */
@@ -90,7 +90,7 @@ export class Unfinished {
     this.#running.set(key, { open: 1, rejections: [] });
   }
 
-  /** One more delivery of it is on its way. `settle` follows for each. */
+  /** One more dispatch of it is on its way. `settle` follows for each. */
   expect({ key }: Incoming): void {
     const running = this.#running.get(key);
     if (running !== undefined) running.open++;
@@ -101,10 +101,10 @@ export class Unfinished {
     const { role, instance, envelope, key } = message;
     const rejection: Rejection = { id: envelope.id, name: envelope.name, reason, code };
     this.#running.get(key)?.rejections.push(rejection);
-    this.#portOf(role, instance)?.rejected(rejection);
+    this.#instances.get(role, instance)?.port.rejected(rejection);
   }
 
-  /** One delivery, or the placing of them, is done. After the last the sender can forget the message. */
+  /** One dispatch, or the placing of them, is done. After the last the sender can forget the message. */
   settle({ key, role, instance, envelope }: Incoming, now: number): void {
     const running = this.#running.get(key);
     if (running === undefined) return;
@@ -112,7 +112,7 @@ export class Unfinished {
     if (running.open > 0) return;
     this.#running.delete(key);
     this.#finished.set(key, running.rejections, now);
-    this.#portOf(role, instance)?.accepted(envelope.id);
+    this.#instances.get(role, instance)?.port.accepted(envelope.id);
   }
 }
 
@@ -124,7 +124,7 @@ export class Requests {
     this.#requests = new IdleTable(idleMs, MAX_REQUESTS);
   }
 
-  /** False: another role's message has this id, and its replies are not to be had by it. */
+  /** Undefined: a message of another role has this id, and only that role gets the replies to it. */
   add(id: string, asked: Omit<Request, 'holders' | 'cancelled'>, now: number): Request | undefined {
     const earlier = this.#requests.get(id, now);
     if (earlier !== undefined && earlier.role !== asked.role) return undefined;

@@ -1,6 +1,6 @@
 /**
- * What the monitor port shows: `/config.json`, `/metrics`, `/healthz` and `/readyz`. Plain node:http; it reads, and
- * changes nothing.
+ * What the monitor port shows: `/config.json`, `/metrics`, `/healthz` and `/readyz`. Plain node:http, and prom-client for
+ * the figures; it reads the exchange, and changes nothing.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Counter, Gauge } from 'prom-client';

@@ -5,7 +5,7 @@
 
 import { MAX_AWAITED, type MessageRef, messageKey } from '../exorelay/message.js';
 import type { Clock, ClockTimer } from '../index.js';
-import type { Instance } from './instances.js';
+import type { Instance, Instances } from './instances.js';
 
 interface Lost {
   readonly ref: MessageRef;
@@ -13,33 +13,31 @@ interface Lost {
   readonly found: (known: ReadonlyMap<string, string>) => void;
 }
 
-export interface RecoveryOptions {
-  readonly clock: Clock;
-  /** Nobody is asked before that, in ms since the epoch. */
-  readonly readyAt: number;
-  of(role: string): readonly Instance[];
-}
-
 export class Recovery {
-  readonly #options: RecoveryOptions;
+  readonly #instances: Instances;
+  readonly #clock: Clock;
+  readonly #readyAt: number;
   #lost: Lost[] = [];
   #timer: ClockTimer | undefined;
 
-  constructor(options: RecoveryOptions) {
-    this.#options = options;
+  /** @param readyAt no instance is asked before that, in ms since the epoch */
+  constructor(instances: Instances, clock: Clock, readyAt: number) {
+    this.#instances = instances;
+    this.#clock = clock;
+    this.#readyAt = readyAt;
   }
 
   /** `found` is told, by role, which instance had the message. */
   find(ref: MessageRef, roles: () => readonly string[], found: Lost['found']): void {
     this.#lost.push({ ref, roles, found });
-    const { clock, readyAt } = this.#options;
     if (this.#timer !== undefined) return;
-    this.#timer = clock.setTimeout(() => void this.#ask(), Math.max(0, readyAt - clock.now()));
+    const waitMs = Math.max(0, this.#readyAt - this.#clock.now());
+    this.#timer = this.#clock.setTimeout(() => void this.#ask(), waitMs);
     this.#timer.unref?.();
   }
 
   stop(): void {
-    if (this.#timer !== undefined) this.#options.clock.clearTimeout(this.#timer);
+    if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer);
     this.#lost = [];
   }
 
@@ -50,7 +48,7 @@ export class Recovery {
     const refs = new Map<Instance, MessageRef[]>();
     for (const { ref, roles } of lost) {
       for (const role of roles()) {
-        const instances = this.#options.of(role);
+        const instances = this.#instances.of(role);
         // A single one gets it anyway.
         if (instances.length < 2) continue;
         for (const instance of instances) {

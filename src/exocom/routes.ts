@@ -1,6 +1,7 @@
 /**
  * Who may send and who receives what, and what each calls it. Two answers to these questions: the routes that were
- * configured, and, without any, development mode, which learns them from the handlers that services register. Pure.
+ * configured, and, without any, development mode, which learns them from the handlers that services register. Routes are
+ * read from an object, a JSON or YAML file, or SERVICE_DATA, and checked strictly: only the readers at the end touch files.
  */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';

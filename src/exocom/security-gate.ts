@@ -1,6 +1,6 @@
 /**
  * Asks the security role about messages, and takes everything that is not a clear yes for a no: no answer in time, nobody
- * there, a handler that failed. Pure: deliveries, timers and ids are handed in.
+ * there, a handler that failed. Pure: dispatches, timers and ids are handed in.
  */
 
 import {
@@ -16,13 +16,13 @@ import {
   sizeOf,
 } from '../exorelay/message.js';
 import type { Clock, ClockTimer } from '../index.js';
-import type { Delivery } from './instances.js';
+import type { Dispatch } from './instances.js';
 
 export interface GateOptions {
   readonly timeoutMs: number;
   readonly clock: Clock;
   newId(): string;
-  place(delivery: Delivery): void;
+  place(dispatch: Dispatch): void;
 }
 
 interface Question {

@@ -5,6 +5,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { HUB_ROLE, isName } from '../exorelay/message.js';
 import { type ClientInfo, NyotaError } from '../index.js';
+import type { Routing } from './routes.js';
 
 /** By role; several while they are being changed. */
 export type Tokens = Readonly<Record<string, string | readonly string[]>>;
@@ -13,8 +14,8 @@ export interface SenderRules {
   readonly tokens: Tokens;
   /** Whether a role that can't be verified is taken at its word. */
   readonly development: boolean;
-  /** Whether there is a service of this role at all. */
-  has(role: string): boolean;
+  /** Which roles there are at all. */
+  readonly routing: Routing;
   /** A role was taken at its word. */
   unverified(role: string): void;
 }
@@ -39,7 +40,7 @@ export class Senders {
   authenticate(credentials: unknown, info: ClientInfo): SenderIdentity {
     const { role, token } = (credentials ?? {}) as { role?: unknown; token?: unknown };
     if (!isName(role) || role === HUB_ROLE) throw refused('no role, or one that no service can have');
-    if (!this.#rules.has(role)) throw refused(`there is no service '${role}' in the routes`);
+    if (!this.#rules.routing.has(role)) throw refused(`there is no service '${role}' in the routes`);
     if (this.#hasToken(role, token) || commonName(info) === role) return { role };
     if (this.#tokens.has(role)) throw refused(`a wrong token, or none, for '${role}'`);
     if (!this.#rules.development) throw refused(`nothing proves the role '${role}'`);

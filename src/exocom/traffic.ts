@@ -1,6 +1,7 @@
 /**
  * Counts the traffic: for each role what it sent, received and was refused, and how fast; for each route how often,
- * with what errors, and how long its replies took. Pure: `now` is handed in.
+ * with what errors, and how long its replies took. Measures whether a role sends faster than it may. Pure: `now` is
+ * handed in.
  */
 import type { RejectionCode } from '../exorelay/message.js';
 

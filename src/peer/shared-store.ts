@@ -42,7 +42,7 @@ export class SharedStore<State = Record<string, unknown>> {
     if (key === SESSION_ID_KEY) return this.#pump.id;
     checkKey(key);
     const { values } = this.#pump;
-    return values.decode(values.endpoint.get(key)?.bytes);
+    return values.decode(values.feature.get(key)?.bytes);
   }
 
   /**
@@ -52,7 +52,7 @@ export class SharedStore<State = Record<string, unknown>> {
   set<K extends Names<State>>(key: K, value: Sendable<State[K]>, options?: SetOptions): void {
     checkKey(key);
     const { values } = this.#pump;
-    if (isNothing(value)) values.endpoint.write({ kind: 'delete', key });
+    if (isNothing(value)) values.feature.write({ kind: 'delete', key });
     else values.set(key, value, ttlOf(options));
   }
 
@@ -66,24 +66,24 @@ export class SharedStore<State = Record<string, unknown>> {
   /** True if there was something to delete. */
   delete(key: Names<State>): boolean {
     checkKey(key);
-    const { endpoint } = this.#pump.values;
-    const had = endpoint.has(key);
-    if (had) endpoint.write({ kind: 'delete', key });
+    const { feature } = this.#pump.values;
+    const had = feature.has(key);
+    if (had) feature.write({ kind: 'delete', key });
     return had;
   }
 
   has(key: Names<State> | typeof SESSION_ID_KEY): boolean {
-    return key === SESSION_ID_KEY || this.#pump.values.endpoint.has(key);
+    return key === SESSION_ID_KEY || this.#pump.values.feature.has(key);
   }
 
   keys(): IterableIterator<Names<State>> {
-    return this.#pump.values.endpoint.keys() as IterableIterator<Names<State>>;
+    return this.#pump.values.feature.keys() as IterableIterator<Names<State>>;
   }
 
   *entries(): IterableIterator<[Names<State>, State[Names<State>]]> {
     const { values } = this.#pump;
-    for (const key of values.endpoint.keys()) {
-      const entry = values.endpoint.get(key);
+    for (const key of values.feature.keys()) {
+      const entry = values.feature.get(key);
       if (entry !== undefined) yield [key as Names<State>, values.decode(entry.bytes) as State[Names<State>]];
     }
   }
@@ -94,7 +94,7 @@ export class SharedStore<State = Record<string, unknown>> {
 
   /** Entries, `sessionID` not counted. */
   get size(): number {
-    return this.#pump.values.endpoint.size;
+    return this.#pump.values.feature.size;
   }
 
   /** A copy of all of it, as an object without a prototype. */
@@ -115,7 +115,7 @@ export class SharedStore<State = Record<string, unknown>> {
   ): Promise<State[K] | undefined> {
     checkKey(key);
     for (;;) {
-      const expectedRevision = this.#pump.values.endpoint.revisionOf(key);
+      const expectedRevision = this.#pump.values.feature.revisionOf(key);
       const value = await fn(this.get(key));
       if ((await this.#compareAndSet(key, value, expectedRevision)) === 'accepted')
         return value instanceof Encoded ? value.decode() : value;
@@ -155,7 +155,7 @@ export class SharedStore<State = Record<string, unknown>> {
   synced(): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#pump.assertLive();
-      this.#pump.values.endpoint.whenSynced((error) => (error === undefined ? resolve() : reject(error)));
+      this.#pump.values.feature.whenSynced((error) => (error === undefined ? resolve() : reject(error)));
     });
   }
 
@@ -170,7 +170,7 @@ export class SharedStore<State = Record<string, unknown>> {
     const { values } = this.#pump;
     const bytes = isNothing(value) ? undefined : values.encode(key, value);
     const result = await new Promise<CompareAndSetResult>((resolve) => {
-      values.endpoint.compareAndSet(
+      values.feature.compareAndSet(
         { kind: 'compare-and-set', key, bytes, expectedRevision, ttlMs: ttlOf(options) },
         resolve,
       );

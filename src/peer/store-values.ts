@@ -28,7 +28,7 @@ export class StoreValues {
   }
 
   /** The session's store, in bytes. */
-  get endpoint(): StoreFeature {
+  get feature(): StoreFeature {
     return this.#core.store;
   }
 

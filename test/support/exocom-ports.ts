@@ -1,5 +1,5 @@
-/** The hub's way to a relay without a session: a port that remembers, and deliveries for it. */
-import type { Delivery, RelayPort } from '../../src/exocom/instances.js';
+/** The hub's way to a relay without a session: a port that remembers, and dispatches for it. */
+import type { Dispatch, RelayPort } from '../../src/exocom/instances.js';
 import type { DeliveredEnvelope, MessageRef, Rejection } from '../../src/exorelay/message.js';
 
 export class FakePort implements RelayPort {
@@ -9,6 +9,8 @@ export class FakePort implements RelayPort {
   /** What it was told of its own messages: ids that were accepted, and rejections. */
   told: unknown[] = [];
   cancelled: MessageRef[] = [];
+  paused = false;
+  invalidated = false;
   /** Answers a question for what it knows; by default it knows nothing. */
   knows: (refs: readonly MessageRef[]) => Promise<readonly MessageRef[]> = async () => [];
 
@@ -30,14 +32,20 @@ export class FakePort implements RelayPort {
   known(refs: readonly MessageRef[]): Promise<readonly MessageRef[]> {
     return this.knows(refs);
   }
-  pause(): void {}
-  resume(): void {}
-  invalidate(): void {}
+  pause(): void {
+    this.paused = true;
+  }
+  resume(): void {
+    this.paused = false;
+  }
+  invalidate(): void {
+    this.invalidated = true;
+  }
 }
 
 export const LIMITS = { maxInFlight: 2, maxInFlightBytes: 100, maxWaiting: 3, maxWaitingBytes: 1_000 };
 
-export function delivery(id: string, more: Partial<Delivery> = {}): Delivery & { outcomes: unknown[] } {
+export function dispatch(id: string, more: Partial<Dispatch> = {}): Dispatch & { outcomes: unknown[] } {
   const outcomes: unknown[] = [];
   return {
     key: id,

@@ -2,7 +2,7 @@
  * Where hostile peers are let loose: a server with a witness, a well-behaved client that must not notice anything, and
  * records of all that the server says and does for anybody else. Test support: on the public API alone.
  */
-import { expect } from 'vitest';
+import { afterEach, expect } from 'vitest';
 import {
   type Client,
   type ClientOptions,
@@ -218,4 +218,27 @@ export class Patient {
       `'${what}'${code === undefined ? '' : ` with ${code}`} at the client`,
     );
   }
+}
+
+/** What a test of hostile peers opens. */
+interface Opened {
+  readonly arena?: Arena | undefined;
+  readonly raw?: { close(): Promise<unknown> } | undefined;
+  readonly patient?: Patient | undefined;
+}
+
+/** Closes behind each test of a file what it has opened. */
+export function closeAfterEach(opened: () => Opened): void {
+  const closed = new WeakSet<object>();
+  const isNew = <T extends object>(one: T | undefined): one is T => {
+    if (one === undefined || closed.has(one)) return false;
+    closed.add(one);
+    return true;
+  };
+  afterEach(async () => {
+    const { arena, raw, patient } = opened();
+    if (isNew(patient)) patient.client.destroy();
+    if (isNew(raw)) await raw.close();
+    if (isNew(arena)) await arena.close();
+  });
 }

@@ -41,7 +41,7 @@ export interface Refusal {
 }
 
 /** What an answer has brought. */
-export interface Outcome {
+export interface ReplicaChanges {
   /** Visible changes, in order. */
   readonly changes: readonly Change[];
   readonly conflicts: readonly Conflict[];
@@ -203,7 +203,7 @@ export class Replica {
    * with its own: passed on in the order of returning, changes stay in order.
    * @throws NyotaError `NYOTA_PROTOCOL_ERROR` for an answer that no honest server gives; nothing has changed then
    */
-  result(upToSeq: number, revision: number, refusal?: Refusal): Outcome {
+  result(upToSeq: number, revision: number, refusal?: Refusal): ReplicaChanges {
     let next = this.#firstRevision(upToSeq, revision, refusal !== undefined);
     const conflicts: Conflict[] = [];
     for (
@@ -222,7 +222,7 @@ export class Replica {
    * A write whose frame was taken back unsent: the server never hears of it, and what it showed is rolled back.
    * @returns what `result` returns; nothing where no such write is pending
    */
-  withdraw(seq: number, error: NyotaError): Outcome {
+  withdraw(seq: number, error: NyotaError): ReplicaChanges {
     const op = this.#pending.find(seq);
     if (op === undefined) return { changes: NO_CHANGES, conflicts: [] };
     const { record } = op;

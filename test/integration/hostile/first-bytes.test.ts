@@ -4,21 +4,16 @@
 import net from 'node:net';
 import tls from 'node:tls';
 import { generate } from 'selfsigned';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { createFakeClock } from '../../../src/testing/index.js';
-import { Arena, Patient } from '../../support/hostile-arena.js';
+import { Arena, closeAfterEach, Patient } from '../../support/hostile-arena.js';
 import { DEADLINE_MS, frame, open, RawServer } from '../../support/raw-peer.js';
 
 let arena: Arena | undefined;
 let raw: RawServer | undefined;
 let patient: Patient | undefined;
 
-afterEach(async () => {
-  patient?.client.destroy();
-  await raw?.close();
-  await arena?.close();
-  [arena, raw, patient] = [undefined, undefined, undefined];
-});
+closeAfterEach(() => ({ arena, raw, patient }));
 
 /** What a TLS client says first. */
 async function clientHello(): Promise<Buffer> {

@@ -2,10 +2,10 @@
  * Frames and payloads that are malformed, oversized, unknown or out of place, after a good handshake: at the server and
  * at the client. The connection ends with its code, the frame counts as never received, and nothing of it is done.
  */
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { LIFECYCLE_EVENTS } from '../../../src/lifecycle.js';
 import { FrameType } from '../../support/frame-type.js';
-import { Arena, Patient } from '../../support/hostile-arena.js';
+import { Arena, closeAfterEach, Patient } from '../../support/hostile-arena.js';
 import {
   ack,
   body,
@@ -130,12 +130,7 @@ let arena: Arena | undefined;
 let raw: RawServer | undefined;
 let patient: Patient | undefined;
 
-afterEach(async () => {
-  patient?.client.destroy();
-  await raw?.close();
-  await arena?.close();
-  [arena, raw, patient] = [undefined, undefined, undefined];
-});
+closeAfterEach(() => ({ arena, raw, patient }));
 
 describe('a server', () => {
   /** Sends it, and a good event behind it, and sees that neither had any effect. */

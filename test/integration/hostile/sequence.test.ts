@@ -1,9 +1,9 @@
 /**
  * Numbers that lie: acks of what was never sent, replays, gaps, and two connections for one session.
  */
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { FrameType } from '../../support/frame-type.js';
-import { Arena, Patient } from '../../support/hostile-arena.js';
+import { Arena, closeAfterEach, Patient } from '../../support/hostile-arena.js';
 import { ack, event, frame, open, type RawPeer, RawServer, request } from '../../support/raw-peer.js';
 
 const SECRET = Buffer.alloc(32, 11);
@@ -12,12 +12,7 @@ let arena: Arena | undefined;
 let raw: RawServer | undefined;
 let patient: Patient | undefined;
 
-afterEach(async () => {
-  patient?.client.destroy();
-  await raw?.close();
-  await arena?.close();
-  [arena, raw, patient] = [undefined, undefined, undefined];
-});
+closeAfterEach(() => ({ arena, raw, patient }));
 
 describe('a server', () => {
   for (const [name, bytes] of [

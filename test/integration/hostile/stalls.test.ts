@@ -1,10 +1,10 @@
 /**
  * Peers that stop in the middle: of a frame, of reading, of living. Found by a deadline, told by a code.
  */
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { createFakeClock } from '../../../src/testing/index.js';
 import { FrameType } from '../../support/frame-type.js';
-import { Arena, Patient } from '../../support/hostile-arena.js';
+import { Arena, closeAfterEach, Patient } from '../../support/hostile-arena.js';
 import { ack, body, event, frame, RawServer } from '../../support/raw-peer.js';
 
 const MIB = 1024 * 1024;
@@ -13,12 +13,7 @@ let arena: Arena | undefined;
 let raw: RawServer | undefined;
 let patient: Patient | undefined;
 
-afterEach(async () => {
-  patient?.client.destroy();
-  await raw?.close();
-  await arena?.close();
-  [arena, raw, patient] = [undefined, undefined, undefined];
-});
+closeAfterEach(() => ({ arena, raw, patient }));
 
 describe('a frame that stays partial', () => {
   const partial = event(1, 'partial', 'x'.repeat(200));

@@ -2,9 +2,9 @@
  * Store frames that are malformed, too large, from the wrong side or senseless: refused with a code, and no entry of
  * either side changes.
  */
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { FrameType } from '../../support/frame-type.js';
-import { Arena, Patient } from '../../support/hostile-arena.js';
+import { Arena, closeAfterEach, Patient } from '../../support/hostile-arena.js';
 import { body, event, frame, RawServer } from '../../support/raw-peer.js';
 
 const VALUE = Buffer.from([0x2a]);
@@ -33,12 +33,7 @@ let arena: Arena | undefined;
 let raw: RawServer | undefined;
 let patient: Patient | undefined;
 
-afterEach(async () => {
-  patient?.client.destroy();
-  await raw?.close();
-  await arena?.close();
-  [arena, raw, patient] = [undefined, undefined, undefined];
-});
+closeAfterEach(() => ({ arena, raw, patient }));
 
 describe('a server', () => {
   const { PROTOCOL, PAYLOAD } = { PROTOCOL: 'NYOTA_PROTOCOL_ERROR', PAYLOAD: 'NYOTA_PAYLOAD_REFUSED' };

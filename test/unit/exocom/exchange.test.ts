@@ -49,7 +49,11 @@ class Relay {
     );
   }
 
-  leave(): void {
+  register(instance: unknown): void {
+    this.#exchange.register(this.#session, { instance, handles: [] });
+  }
+
+  gone(): void {
     this.#exchange.closed(this.#session, false);
   }
 
@@ -61,6 +65,8 @@ class Relay {
 function hub(more: Partial<ExchangeOptions> = {}, routes: Routes | null = ROUTES) {
   const clock = createFakeClock();
   const warnings: string[] = [];
+  const alarms: string[] = [];
+  const presences: string[] = [];
   let next = 0;
   const exchange = new Exchange(
     {
@@ -74,12 +80,15 @@ function hub(more: Partial<ExchangeOptions> = {}, routes: Routes | null = ROUTES
     },
     {
       warning: ({ code }: HubWarning) => warnings.push(code),
-      ...{ alarm: () => {}, message: () => {}, registered: () => {}, deregistered: () => {}, line: () => {} },
+      alarm: ({ role }) => alarms.push(role),
+      registered: ({ role, instance }) => presences.push(`+${role} ${instance}`),
+      deregistered: ({ role, instance }) => presences.push(`-${role} ${instance}`),
+      ...{ message: () => {}, line: () => {} },
     },
   );
   const relay = (role: string, instance = '1', handles: string[] = [], before?: string): Relay =>
     new Relay(exchange, role, instance, handles, before);
-  return { clock, exchange, relay, warnings };
+  return { clock, exchange, relay, warnings, alarms, presences };
 }
 
 describe('what a service sends', () => {
@@ -139,7 +148,7 @@ describe('what a service sends', () => {
     expect(web.port.told).toEqual([['d', 'EXO_QUEUE_FULL'], 'd']);
     const jobs = relay('jobs');
     expect(jobs.got).toEqual(['a', 'b', 'c'].map((id) => [id, 'job']));
-    jobs.leave();
+    jobs.gone();
     await clock.advance(60_000);
     expect(web.port.told.slice(2)).toEqual(['a', 'b', 'c'].flatMap((id) => [[id, 'EXO_QUEUE_EXPIRED'], id]));
   });
@@ -151,8 +160,40 @@ describe('what a service sends', () => {
     const [first, second] = [relay('users', '1'), relay('users', '2')];
     web.send('a', 'users create');
     const [had, other] = first.got.length === 1 ? [first, second] : [second, first];
-    had.leave();
+    had.gone();
     expect(other.port.delivered).toMatchObject([{ id: 'a', redelivered: true }]);
+  });
+
+  it('and sends again is passed on once, and answered as it was the first time', () => {
+    const { relay } = hub();
+    const [web, users, audit] = [relay('web'), relay('users'), relay('audit')];
+    web.send('a', 'audit');
+    web.send('a', 'audit', { redelivered: true });
+    audit.handled('web', 'a');
+    web.send('a', 'audit', { redelivered: true });
+    users.send('a', 'audit');
+    users.send('a', 'audit', { redelivered: true });
+    expect([audit.got, web.port.told]).toEqual([[['a', 'audit']], ['a', 'a']]);
+    expect(users.port.told).toEqual([['a', 'EXO_NOT_ALLOWED'], 'a', ['a', 'EXO_NOT_ALLOWED'], 'a']);
+  });
+
+  it('under the id of a message of another role is refused: its answers belong to that role', () => {
+    const { relay } = hub({}, { ...ROUTES, spy: { sends: ['audit'] } });
+    const [web, spy, audit] = [relay('web'), relay('spy'), relay('audit')];
+    web.send('a', 'audit');
+    spy.send('a', 'audit');
+    expect([audit.got, spy.port.told]).toEqual([[['a', 'audit']], [['a', 'EXO_BAD_MESSAGE'], 'a']]);
+  });
+
+  it('too fast is an alarm, and holds it up only if the hub is told to', async () => {
+    for (const throttle of [false, true]) {
+      const { clock, relay, alarms } = hub({ rateLimit: { perSecond: 2, throttle } });
+      const [web, audit] = [relay('web'), relay('audit')];
+      for (const id of ['a', 'b', 'c', 'd']) web.send(id, 'audit');
+      expect([alarms, web.port.paused]).toEqual([['web'], throttle]);
+      await clock.advance(1_000);
+      expect([audit.got.length, web.port.paused]).toEqual([4, false]);
+    }
   });
 
   it('without routes waits until somebody has a handler for it', () => {
@@ -212,6 +253,74 @@ describe('an answer', () => {
   });
 });
 
+describe('after a restart', () => {
+  it('an answer whose asker does not come back is refused; one that was sent before has most likely arrived', async () => {
+    const { clock, relay } = hub();
+    const users = relay('users', '1', [], 'the hub before');
+    users.send('r', 'mongo created', { responseTo: 'q' });
+    users.send('s', 'mongo created', { responseTo: 'q', redelivered: true });
+    expect(users.port.told).toEqual([]);
+    await clock.advance(60_000);
+    expect(users.port.told).toEqual([['r', 'EXO_UNKNOWN_REPLY'], 'r', 's']);
+  });
+
+  it('what was sent before goes to the instance that had it, and what is new waits behind it', async () => {
+    const { clock, relay } = hub();
+    const [web, first, second] = [relay('web'), relay('users', '1'), relay('users', '2')];
+    relay('audit');
+    second.port.knows = async (refs) => refs;
+    web.send('a', 'users create', { redelivered: true });
+    web.send('b', 'users create', { activityId: 'a' });
+    await clock.advance(1_999);
+    expect([first.got, second.got]).toEqual([[], []]);
+    await clock.advance(1);
+    expect([first.got, second.got]).toEqual([
+      [],
+      [
+        ['a', 'mongo create'],
+        ['b', 'mongo create'],
+      ],
+    ]);
+    expect(second.port.delivered[0]).toMatchObject({ redelivered: true });
+  });
+});
+
+describe('an instance', () => {
+  it('that comes back with a new session gets again what it had, and its old session counts no more', () => {
+    const { relay, presences } = hub();
+    const [web, before] = [relay('web'), relay('audit', '1')];
+    web.send('a', 'audit');
+    const now = relay('audit', '1');
+    expect([before.port.invalidated, now.got]).toEqual([true, [['a', 'audit']]]);
+    before.handled('web', 'a');
+    before.gone();
+    expect(web.port.told).toEqual([]);
+    now.handled('web', 'a');
+    expect([web.port.told, presences]).toEqual([['a'], ['+web 1', '+audit 1']]);
+  });
+
+  it('that registers as nobody, or as another one than before, is not taken', () => {
+    const { exchange, relay, warnings } = hub();
+    const web = relay('web', '1');
+    web.register('2');
+    relay('audit', '').send('a', 'audit');
+    expect([warnings, exchange.running]).toEqual([['EXO_BAD_REGISTRATION', 'EXO_BAD_REGISTRATION'], 0]);
+    expect(exchange.instances.of('web').map(({ id }) => id)).toEqual(['1']);
+  });
+});
+
+describe('a hub that closes', () => {
+  it('takes nothing more, and crosses off what is finished', () => {
+    const { exchange, relay } = hub();
+    const [web, audit] = [relay('web'), relay('audit')];
+    web.send('a', 'audit');
+    exchange.drain();
+    web.send('b', 'audit');
+    audit.handled('web', 'a');
+    expect([audit.got, web.port.told, exchange.running]).toEqual([[['a', 'audit']], ['a'], 0]);
+  });
+});
+
 describe('with a security role', () => {
   const routes: Routes = { ...ROUTES, security: { sends: [], receives: [] } };
 
@@ -241,6 +350,35 @@ describe('with a security role', () => {
     security.send('1', 'message unauthorized', { responseTo: first?.id ?? '' });
     expect([audit.got, warnings]).toEqual([[['b', 'audit']], ['EXO_UNAUTHORIZED']]);
     expect(web.port.delivered).toMatchObject([{ name: 'message unauthorized', responseTo: 'a' }]);
+  });
+
+  it('one sender has no more to be decided over than a queue holds', () => {
+    const { relay, warnings } = hub({ securityRequired: true }, routes);
+    const [web, security] = [relay('web'), relay('security')];
+    for (const id of ['a', 'b', 'c', 'd']) web.send(id, 'audit');
+    expect(security.port.delivered).toHaveLength(3);
+    expect([web.port.told, warnings]).toEqual([[['d', 'EXO_OVERLOADED'], 'd'], ['EXO_OVERLOADED']]);
+  });
+
+  it('an answer to its own question does not wait behind what waits for that answer', () => {
+    const { relay } = hub({ securityRequired: true }, routes);
+    const [users, security] = [relay('users'), relay('security')];
+    relay('web');
+    users.send('a', 'mongo created');
+    security.send('q', 'security request', { payload: encodeBody({ name: 'users create' }) });
+    users.send('r', 'mongo created', { responseTo: 'q' });
+    expect(security.port.delivered.map(({ name }) => name)).toEqual([
+      'authorize message',
+      'security response',
+    ]);
+  });
+
+  it('a decision that nobody asked for is refused', () => {
+    const { relay } = hub({ securityRequired: true }, routes);
+    const security = relay('security');
+    security.send('a', 'message authorized', { responseTo: 'made up' });
+    security.send('b', 'message authorized');
+    expect(security.port.told).toEqual([['a', 'EXO_UNKNOWN_REPLY'], 'a', ['b', 'EXO_UNKNOWN_REPLY'], 'b']);
   });
 
   it('nobody there is a no', () => {

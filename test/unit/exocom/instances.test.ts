@@ -1,7 +1,7 @@
 /** What an instance is given, and which one gets a message. */
 import { describe, expect, it } from 'vitest';
 import { Instance, Instances } from '../../../src/exocom/instances.js';
-import { delivery, FakePort, LIMITS } from '../../support/exocom-ports.js';
+import { dispatch, FakePort, LIMITS } from '../../support/exocom-ports.js';
 
 describe('an instance', () => {
   const make = () => {
@@ -12,7 +12,7 @@ describe('an instance', () => {
 
   it('has so many messages at a time, and gets the next when one is handled', () => {
     const { port, instance } = make();
-    for (const id of ['a', 'b', 'c', 'd']) instance.offer(delivery(id));
+    for (const id of ['a', 'b', 'c', 'd']) instance.offer(dispatch(id));
     expect([ids(port), instance.load, instance.waiting]).toEqual([['a', 'b'], 4, 2]);
     expect(instance.handled('a')?.key).toBe('a');
     expect(instance.handled('a')).toBe(undefined);
@@ -21,7 +21,7 @@ describe('an instance', () => {
 
   it('takes no more than may wait for it', () => {
     const { instance } = make();
-    expect(['a', 'b', 'c', 'd', 'e', 'f'].map((id) => instance.offer(delivery(id)))).toEqual([
+    expect(['a', 'b', 'c', 'd', 'e', 'f'].map((id) => instance.offer(dispatch(id)))).toEqual([
       ...[true, true, true, true, true],
       false,
     ]);
@@ -30,8 +30,8 @@ describe('an instance', () => {
   it('waits for room on the way to it, and loses nothing', () => {
     const { port, instance } = make();
     port.answers = ['full'];
-    instance.offer(delivery('a'));
-    instance.offer(delivery('b'));
+    instance.offer(dispatch('a'));
+    instance.offer(dispatch('b'));
     expect(ids(port)).toEqual([]);
     port.answers = ['slow'];
     instance.drained();
@@ -43,24 +43,24 @@ describe('an instance', () => {
   it('gives back what can’t be sent, and goes on', () => {
     const { port, instance } = make();
     port.answers = ['impossible'];
-    const bad = delivery('bad');
+    const bad = dispatch('bad');
     instance.offer(bad);
-    instance.offer(delivery('good'));
+    instance.offer(dispatch('good'));
     expect([ids(port), bad.outcomes]).toEqual([['good'], [{ failed: 'EXO_UNDELIVERABLE' }]]);
   });
 
   it('gets replies besides its messages', () => {
     const { port, instance } = make();
-    for (const id of ['a', 'b', 'c']) instance.offer(delivery(id));
-    instance.offer(delivery('reply', { only: '1' }));
+    for (const id of ['a', 'b', 'c']) instance.offer(dispatch(id));
+    instance.offer(dispatch('reply', { only: '1' }));
     expect(ids(port)).toEqual(['a', 'b', 'reply']);
     expect(instance.handled('reply')?.key).toBe('reply');
   });
 
   it('one message is always let through, however large', () => {
     const { port, instance } = make();
-    instance.offer(delivery('large', { size: 500 }));
-    instance.offer(delivery('next'));
+    instance.offer(dispatch('large', { size: 500 }));
+    instance.offer(dispatch('next'));
     expect(ids(port)).toEqual(['large']);
     instance.handled('large');
     expect(ids(port)).toEqual(['large', 'next']);
@@ -68,7 +68,7 @@ describe('an instance', () => {
 
   it('leaves what it had, in order, and what it was given is flagged', () => {
     const { instance } = make();
-    for (const id of ['a', 'b', 'c']) instance.offer(delivery(id));
+    for (const id of ['a', 'b', 'c']) instance.offer(dispatch(id));
     expect(instance.takeAll().map(({ key, redelivered }) => [key, redelivered])).toEqual([
       ['a', true],
       ['b', true],
@@ -79,10 +79,10 @@ describe('an instance', () => {
 
   it('gets all of it again over a new session', () => {
     const { instance } = make();
-    instance.offer(delivery('a'));
+    instance.offer(dispatch('a'));
     const port = new FakePort();
     instance.rebind(port);
-    instance.offer(delivery('b'));
+    instance.offer(dispatch('b'));
     expect(port.delivered).toEqual([]);
     instance.drained();
     expect(port.delivered.map(({ id, redelivered }) => [id, redelivered])).toEqual([
@@ -113,7 +113,7 @@ describe('the instances of a role', () => {
       instance('busy', ['job']),
       instance('free', ['job']),
     ] as const;
-    busy.offer(delivery('x'));
+    busy.offer(dispatch('x'));
     const all = instances(deaf, away, busy, free);
     expect(all.choose('jobs', 'job', 'a', 0)?.id).toBe('free');
     expect(instances(deaf, away).choose('jobs', 'job', 'a', 0)?.id).toBe('away');
@@ -125,7 +125,7 @@ describe('the instances of a role', () => {
     const [one, two] = [instance('1', ['job']), instance('2', ['job'])] as const;
     const both = instances(one, two);
     expect(both.choose('jobs', 'job', 'a', 0)?.id).toBe('1');
-    one.offer(delivery('x'));
+    one.offer(dispatch('x'));
     expect(both.choose('jobs', 'job', 'a', 900)?.id).toBe('1');
     expect(both.choose('jobs', 'job', 'b', 900)?.id).toBe('2');
     expect(both.choose('jobs', 'job', 'a', 2_000)?.id).toBe('2');

@@ -1,7 +1,8 @@
 /** Which messages are on their way and which are finished, and who may answer whom. */
 import { describe, expect, it } from 'vitest';
+import { Instance, Instances } from '../../../src/exocom/instances.js';
 import { type Incoming, Requests, Unfinished } from '../../../src/exocom/messages.js';
-import { FakePort } from '../../support/exocom-ports.js';
+import { FakePort, LIMITS } from '../../support/exocom-ports.js';
 
 function incoming(id: string): Incoming {
   const envelope = { id, name: 'job', activityId: id };
@@ -13,11 +14,13 @@ function incoming(id: string): Incoming {
 
 function unfinished() {
   const port = new FakePort();
-  return { port, messages: new Unfinished((role, id) => (role === 'web' && id === '1' ? port : undefined)) };
+  const instances = new Instances(60_000);
+  instances.add(new Instance('web', '1', port, LIMITS, 0));
+  return { port, messages: new Unfinished(instances) };
 }
 
 describe('a message on its way', () => {
-  it('is accepted once all of its deliveries, and the placing of them, are done', () => {
+  it('is accepted once all of its dispatches, and the placing of them, are done', () => {
     const { port, messages } = unfinished();
     const message = incoming('a');
     messages.begin(message);
@@ -60,7 +63,7 @@ describe('a message on its way', () => {
   });
 
   it('of a sender that is gone harms nobody', () => {
-    const messages = new Unfinished(() => undefined);
+    const messages = new Unfinished(new Instances(60_000));
     messages.begin(incoming('a'));
     messages.reject(incoming('a'), 'EXO_NO_RECEIVERS', 'nobody');
     messages.settle(incoming('a'), 0);

@@ -1,6 +1,6 @@
 /** Which instance had a message before the hub was restarted. */
 import { describe, expect, it } from 'vitest';
-import { Instance } from '../../../src/exocom/instances.js';
+import { Instance, Instances } from '../../../src/exocom/instances.js';
 import { Recovery } from '../../../src/exocom/recovery.js';
 import { MAX_AWAITED, type MessageRef } from '../../../src/exorelay/message.js';
 import { createFakeClock } from '../../../src/testing/index.js';
@@ -9,17 +9,16 @@ import { FakePort, LIMITS } from '../../support/exocom-ports.js';
 function hub(...ids: string[]) {
   const clock = createFakeClock();
   const ports = ids.map(() => new FakePort());
-  const instances = ports.map((port, i) => new Instance('users', ids[i] ?? '', port, LIMITS, 0));
-  const questions: Array<readonly MessageRef[]> = [];
-  const recovery = new Recovery({
-    ...{ clock, readyAt: clock.now() + 2_000 },
-    of: (role) => (role === 'users' ? instances : []),
-  });
+  const instances = new Instances(60_000);
+  for (const [i, port] of ports.entries()) {
+    instances.add(new Instance('users', ids[i] ?? '', port, LIMITS, 0));
+  }
+  const recovery = new Recovery(instances, clock, clock.now() + 2_000);
   const find = (id: string, roles: readonly string[] = ['users']) =>
     new Promise<ReadonlyMap<string, string>>((resolve) => {
       recovery.find({ sender: 'web', id }, () => roles, resolve);
     });
-  return { clock, ports, recovery, find, questions };
+  return { clock, ports, recovery, find };
 }
 const knowing =
   (...ids: string[]) =>

@@ -1,17 +1,17 @@
 /** Whatever is not a clear yes of the security role is a no. */
 import { describe, expect, it } from 'vitest';
-import type { Delivery } from '../../../src/exocom/instances.js';
+import type { Dispatch } from '../../../src/exocom/instances.js';
 import { readSecurityRequest, SecurityGate } from '../../../src/exocom/security-gate.js';
 import { decodeBody, encodeBody, SecurityMessage } from '../../../src/exorelay/message.js';
 import { createFakeClock } from '../../../src/testing/index.js';
 
 function gate(required = true) {
   const clock = createFakeClock();
-  const placed: Delivery[] = [];
+  const placed: Dispatch[] = [];
   let next = 0;
   const security = new SecurityGate(required, {
     ...{ timeoutMs: 5_000, clock, newId: () => `id${next++}` },
-    place: (delivery) => placed.push(delivery),
+    place: (dispatch) => placed.push(dispatch),
   });
   const decisions: boolean[] = [];
   const message = { id: 'm', name: 'create user', activityId: 'act', sender: 'web' };
@@ -31,7 +31,7 @@ describe('the security gate', () => {
   it('asks with the whole message, in an activity of its own, and lets through on a yes', () => {
     const { placed, security, decisions, ask } = gate();
     ask({ payload: encodeBody({ name: 'ada' }), auth: encodeBody('token') });
-    const { envelope, role, waits } = placed[0] as Delivery;
+    const { envelope, role, waits } = placed[0] as Dispatch;
     expect([role, waits, envelope.name]).toEqual(['security', false, SecurityMessage.AUTHORIZE]);
     expect(envelope.activityId).not.toBe('act');
     expect(decodeBody(envelope.payload as Uint8Array)).toEqual({
@@ -45,7 +45,7 @@ describe('the security gate', () => {
   it('takes no second answer, and none to what nobody asked', () => {
     const { placed, security, decisions, ask } = gate();
     ask();
-    const { id } = (placed[0] as Delivery).envelope;
+    const { id } = (placed[0] as Dispatch).envelope;
     expect([security.answered('made up', true), security.answered(id, false)]).toEqual([false, true]);
     expect([security.answered(id, true), decisions]).toEqual([false, [false]]);
   });
@@ -57,7 +57,7 @@ describe('the security gate', () => {
     expect(decisions).toEqual([]);
     await clock.advance(1);
     expect(decisions).toEqual([false]);
-    expect(security.answered((placed[0] as Delivery).envelope.id, true)).toBe(false);
+    expect(security.answered((placed[0] as Dispatch).envelope.id, true)).toBe(false);
   });
 
   it.each([

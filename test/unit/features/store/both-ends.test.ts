@@ -1,11 +1,11 @@
 /** The shared store of a session: order with events, results in batches, conflicts, expiry, and cuts in between. */
 import { describe, expect, it } from 'vitest';
-import type { CompareAndSetResult } from '../../../src/features/store/store.js';
-import { FrameType } from '../../support/frame-type.js';
-import { thrownCode } from '../../support/session-codes.js';
-import { ScriptedPeer } from '../../support/session-frames.js';
-import { SessionPair } from '../../support/session-pair.js';
-import type { SessionSide } from '../../support/session-side.js';
+import type { CompareAndSetResult } from '../../../../src/features/store/store.js';
+import { FrameType } from '../../../support/frame-type.js';
+import { thrownCode } from '../../../support/session-codes.js';
+import { ScriptedPeer } from '../../../support/session-frames.js';
+import { SessionPair } from '../../../support/session-pair.js';
+import type { SessionSide } from '../../../support/session-side.js';
 
 async function connected(options = {}): Promise<SessionPair> {
   const pair = new SessionPair(options);

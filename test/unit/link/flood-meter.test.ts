@@ -1,9 +1,6 @@
-/** The flood meter, what was agreed on in a handshake, and what a session is known by. */
+/** How many frames that carry nothing a peer may send. */
 import { describe, expect, it } from 'vitest';
 import { FloodMeter, MAX_CONTROL_FRAMES_PER_SECOND } from '../../../src/link/attachment.js';
-import { announced } from '../../../src/link/link.js';
-import { readLimits } from '../../../src/options.js';
-import { SECRET_BYTES, sessionId, verifierOf, verify } from '../../../src/peer/credentials.js';
 import { thrownCode } from '../../support/session-codes.js';
 
 /** How many control frames a meter takes at one moment. */
@@ -36,33 +33,5 @@ describe('the flood meter', () => {
     const meter = new FloodMeter(0);
     meter.credit(10_000);
     expect(taken(meter, 0)).toBe(11 * MAX_CONTROL_FRAMES_PER_SECOND);
-  });
-});
-
-describe('what both sides agree on', () => {
-  const own = readLimits({ maxFrameBytes: 5_000, maxDepth: 10, maxValues: 500, pingIntervalMs: 7 });
-
-  it('announces four limits', () => {
-    expect(announced(own)).toEqual({ maxFrameBytes: 5_000, maxDepth: 10, maxValues: 500, pingIntervalMs: 7 });
-  });
-});
-
-describe('what a session is known by', () => {
-  const secret = Buffer.alloc(SECRET_BYTES, 7);
-  const other = Buffer.alloc(SECRET_BYTES, 8);
-
-  it('an id of 22 characters that follows from the secret and does not show it', () => {
-    expect(sessionId(secret)).toMatch(/^[\w-]{22}$/);
-    expect(sessionId(secret)).toBe(sessionId(Buffer.from(secret)));
-    expect(sessionId(secret)).not.toBe(sessionId(other));
-  });
-
-  it('a verifier that knows this secret and no other, nor one of another length', () => {
-    const verifier = verifierOf(secret);
-    expect([verify(secret, verifier), verify(other, verifier), verify(secret, verifier.subarray(1))]).toEqual(
-      [true, false, false],
-    );
-    expect(verifier.includes(secret)).toBe(false);
-    expect(verifier.toString('base64url').startsWith(sessionId(secret))).toBe(false);
   });
 });
