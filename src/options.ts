@@ -1,8 +1,8 @@
 /**
- * How options are read, by clients, servers, relays and the hub alike: a table names each option and says how it is read, and one
- * reader goes through the table. What an option can't be throws `NYOTA_INVALID_OPTION` at once, with the option's name, what it
- * takes and what it got; a name that no table has is refused, with the one that was meant. Nothing is corrected silently.
- * Three parts: the reader; the kinds of options; the options that several parts of nyota share. A leaf.
+ * How options are read. Clients, servers, relays, the hub and the stores each have a table: a line names an option and says how it
+ * is read, and one reader goes through the table. A bad value throws `NYOTA_INVALID_OPTION` at once, with the option's name, what
+ * it takes and what it got. So does a name that is not in the table, with the name that was probably meant. Nothing is corrected
+ * silently. Three parts: the reader, the kinds of options, and the options that several tables share. A leaf.
  */
 import { type Clock, systemClock } from './clock.js';
 import { NyotaError, printable } from './errors.js';
@@ -16,17 +16,17 @@ import {
   MIN_VALUES,
 } from './wire/constants.js';
 
-/** Reads one option. Returns what holds, which is the default where nothing was given, or refuses the value under this name. */
+/** Reads one option: returns what is to be used, the default where nothing was given, or throws an error that has this name. */
 export type Option<T> = (value: unknown, name: string) => T;
 type Table = Readonly<Record<string, Option<unknown>>>;
-/** A table of all options of `O`, and of no other. */
+/** A table that has every option of `O` and no other: `satisfies TableOf<…>` ties a table to the interface that users see. */
 export type TableOf<O> = { readonly [K in keyof O]-?: Option<unknown> };
-/** What is read by a table. */
+/** What the reader makes of a table. */
 export type Values<T extends Table> = { readonly [K in keyof T]: ReturnType<T[K]> };
 
 /**
- * Reads the options of a table; others are refused.
- * @param within the option that these are parts of, where they are
+ * Reads the options of a table, and refuses others.
+ * @param within the option that these are parts of, if they are: errors then say `within.name`
  */
 export function readOptions<T extends Table>(options: unknown, table: T, within = ''): Values<T> {
   if (!isObject(options)) throw invalidOption(within || 'options', 'an object', options);
@@ -35,8 +35,9 @@ export function readOptions<T extends Table>(options: unknown, table: T, within 
 }
 
 /**
- * Reads what a client or a server is given: its limits, its own options, and others, which go on to Node. To a function of the
- * user's that stands in for Node they go unchecked too: it may take some that only it knows.
+ * Reads what a client or a server is given: limits, its own options, and others that go on to `net`.
+ * @param others those that `net` takes
+ * @param standIn the option with a function that is called instead of `net`: if it is given, unknown options are for that function
  */
 export function readWithOthers<T extends Table>(options: unknown, own: T, others: Table, standIn: keyof T) {
   if (!isObject(options)) throw invalidOption('options', 'an object', options);
@@ -104,7 +105,7 @@ function nearest(name: string, names: readonly string[]): string | undefined {
   return best;
 }
 
-/** Of Levenshtein: how many letters are to be put in, left out or changed to make the one the other. */
+/** Levenshtein's: how many letters must be inserted, left out or replaced to turn one into the other. */
 function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, i) => i);
   for (let i = 1; i <= a.length; i++) {
@@ -124,7 +125,7 @@ export function isObject(value: unknown): value is object {
 
 // The kinds of options. The default is undefined where it is left out.
 
-/** A T, or the default. What that is, TypeScript infers from the default alone. */
+/** Reads a T, or the default `D`, whose type comes from the default alone. */
 export type OrDefault<T, D> = Option<T | NoInfer<D>>;
 
 /** Any kind. `accept` returns what a value stands for, or undefined for one that is refused. */
@@ -141,7 +142,7 @@ export function option<T, D = undefined>(
   };
 }
 
-/** A value that holds as it is. No check is complete, so the caller names the type. */
+/** A value that is used as it is. The caller names its type, since no check is complete. */
 export function value<T, D = undefined>(
   takes: string,
   fits: (value: unknown) => boolean,
@@ -150,7 +151,7 @@ export function value<T, D = undefined>(
   return option(takes, (given) => (fits(given) ? (given as T) : undefined), fallback);
 }
 
-/** Whatever is given: it is checked elsewhere, or can't be wrong. */
+/** Anything: it is checked elsewhere, or can't be wrong. */
 export function anything<T = unknown>(): Option<T> {
   return (given) => given as T;
 }
@@ -187,7 +188,7 @@ export function port<D = undefined>(fallback?: D, min = 0): OrDefault<number, D>
 
 const MAX_PORT = 65_535;
 
-/** The port that a value stands for, if it does. */
+/** The port that a value stands for, or undefined. */
 export function toPort(given: unknown, min = 0): number | undefined {
   const number = typeof given === 'string' && /^\s*\d+\s*$/.test(given) ? Number(given) : given;
   return Number.isInteger(number) && isWithin(number, min, MAX_PORT) ? (number as number) : undefined;
@@ -210,7 +211,7 @@ export function fn<T, D = undefined>(fallback?: D): OrDefault<T, D> {
   return value<T, D>('a function', (given) => typeof given === 'function', fallback);
 }
 
-/** What may be a secret that was written down wrongly: it is not shown. */
+/** A secret: an error does not show what it got, which may be the secret in a wrong form. */
 export function secret<T>(takes: string, fits: (given: unknown) => boolean): Option<T> {
   return (given, name) => {
     if (fits(given)) return given as T;
@@ -257,8 +258,8 @@ export interface ReconnectOptions {
 }
 
 /**
- * A back-off of which a part may be given. Where that is a least delay above the longest one by default, it is the longest one too.
- * @param within the option that it is, where it is one
+ * A back-off, of which a part may be given. A `minDelayMs` above the default of `maxDelayMs` raises that.
+ * @param within as for `readOptions`
  */
 export function readBackOff(given: unknown, defaults: ReconnectOptions, within = ''): ReconnectOptions {
   const isFactor = (factor: unknown): boolean => isWithin(factor, 1, 100);
