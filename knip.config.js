@@ -8,7 +8,7 @@
  */
 export default ({ production = false }) => ({
   // For checks that look behind the public classes.
-  tags: ['-testonly'],
+  tags: production ? ['-testonly'] : [],
   ignoreExportsUsedInFile: production,
   workspaces: {
     '.': {
