@@ -24,6 +24,8 @@ export default defineConfig({
     // Processes, not threads: tests look at handles, signals and exit codes of their own process.
     pool: 'forks',
     maxWorkers: 2,
+    // A process of its own for each file costs as much again as the short form's tests: there the files share two.
+    isolate: long,
     testTimeout: 20_000,
     hookTimeout: 20_000,
     retry: 0,
