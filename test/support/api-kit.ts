@@ -208,6 +208,15 @@ export function useKit() {
     return { server, client: connecting, session: await within(began.promise, 'the session'), port };
   }
 
+  /** A client and its session as `here` and `there`, for what must hold on either side. */
+  async function sides(
+    here: 'client' | 'session',
+    there: 'client' | 'session',
+  ): Promise<Pair & { here: AnyPeer; there: AnyPeer }> {
+    const both = await pair();
+    return { here: both[here], there: both[there], ...both };
+  }
+
   return {
     own,
     quiet,
@@ -215,6 +224,7 @@ export function useKit() {
     listening,
     client,
     pair,
+    sides,
     /** Runs after the test. */
     cleanup: (fn: () => unknown): void => {
       cleanups.push(fn);

@@ -10,7 +10,7 @@ import { FrameDecoder } from '../../src/wire/frame-decoder.js';
 import { encodeFrame } from '../../src/wire/frame-encoder.js';
 import { encodeFields, type WireLimits } from '../../src/wire/messages.js';
 import { FrameType } from './frame-type.js';
-import { SessionSide } from './session-side.js';
+import { SessionSide, type Settleable, settleable } from './session-side.js';
 
 export const event = (seq: number, name: string, args: unknown[] = [], ackNow = false): Buffer =>
   encodeFrame(FrameType.EVENT, { seq, flags: ackNow ? Flag.ACK_NOW : 0 }, encodeFields([name, args]));
@@ -97,4 +97,25 @@ export class ScriptedPeer {
   pull(): Buffer | undefined {
     return this.side.core.link.pull(this.generation);
   }
+}
+
+/** A side that has a connection. */
+export function attached(role: Role = 'server', limits: LimitOptions = {}): ScriptedPeer {
+  const peer = new ScriptedPeer(role, limits);
+  peer.attach();
+  return peer;
+}
+
+/** The events that the side's listeners have heard. */
+export const names = (peer: ScriptedPeer): string[] => peer.side.dispatched.map(({ event: name }) => name);
+
+/** From here on the side's listeners run until they are settled, in the order of their start. */
+export function slowListeners(peer: ScriptedPeer): Settleable[] {
+  const running: Settleable[] = [];
+  peer.side.listener = () => {
+    const one = settleable();
+    running.push(one);
+    return one.promise;
+  };
+  return running;
 }

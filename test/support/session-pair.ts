@@ -1,6 +1,6 @@
 /**
- * A session of two sides without sockets: two SessionCores with one clock, joined by byte lanes that a test can slice,
- * delay, and cut at any byte. Handshakes are frames in the lanes as well, so a cut may lose a WELCOME.
+ * A session of two sides without sockets: two links with one clock, joined by byte lanes that a test can slice, delay, and
+ * cut at any byte. Handshakes are frames in the lanes as well, so a cut may lose a WELCOME.
  *
  *   pair.connect();  pair.client.send('hello');  await pair.settle();
  *

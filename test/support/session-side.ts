@@ -1,8 +1,7 @@
 /**
- * One side of a session without sockets or timers: a SessionCore, what it asked for, and a user whose listeners and
- * handlers a test steers. May import src/session, src/protocol and src/options; opens nothing.
+ * One side of a session without sockets or timers: a link and its features, what they asked their host for, and a user whose
+ * listeners and handlers a test steers. Imports of `src/` what is pure; opens nothing.
  */
-
 import { decodePayload, encodePayload } from '../../src/codec/payload.js';
 import type { NyotaError } from '../../src/errors.js';
 import type { RunningRequest } from '../../src/features/requests.js';
@@ -61,7 +60,7 @@ export class SessionSide implements SessionHost {
 
   /** There is something to pull. */
   woken = false;
-  /** When the one timer of a runtime would fire. */
+  /** When a pump's one timer would fire. */
   timerAt = Number.POSITIVE_INFINITY;
   reading = true;
 
@@ -126,7 +125,7 @@ export class SessionSide implements SessionHost {
     this.#world.failed(this, error);
   }
 
-  /** Fires the timer, as a runtime does. */
+  /** Fires the timer, as a pump does. */
   fireTimer(): void {
     this.timerAt = Number.POSITIVE_INFINITY;
     this.core.link.tick();

@@ -1,10 +1,21 @@
-/** Requests: those of ours that wait for a reply, and those whose handler runs here. */
+/** Every request settles once: those of ours that wait for a reply, and those whose handler runs here (docs/design.md, rule 45). */
 import { describe, expect, it } from 'vitest';
 import { NyotaError } from '../../../src/errors.js';
 import { RunningRequest } from '../../../src/features/requests.js';
 import { FrameType } from '../../support/frame-type.js';
-import { cancel, reply, request, ScriptedPeer } from '../../support/session-frames.js';
+import {
+  attached,
+  cancel,
+  event,
+  reply,
+  request,
+  ScriptedPeer,
+  slowListeners,
+} from '../../support/session-frames.js';
+import { SessionPair } from '../../support/session-pair.js';
+import { microtasks } from '../../support/session-side.js';
 
+const ABORTED = new NyotaError('NYOTA_ABORTED', 'aborted');
 const LOST = new NyotaError('NYOTA_SESSION_LOST', 'lost');
 
 interface Outcome {
@@ -27,6 +38,9 @@ function asking() {
   };
   return { peer, settled, ask, requests: peer.side.core.requests };
 }
+
+const types = (frames: ReadonlyArray<{ type: number }>): number[] =>
+  frames.map(({ type }) => type).filter((type) => type !== FrameType.ACK);
 
 const codeOf = (outcome: unknown): unknown => ((outcome as Outcome).error as NyotaError).code;
 
@@ -131,5 +145,131 @@ describe('requests whose handler runs here', () => {
     one.abort(LOST);
     one.abort(new NyotaError('NYOTA_ABORTED', 'later'));
     expect(one.signal.reason).toBe(LOST);
+  });
+});
+
+describe('a request', () => {
+  it('is settled by its reply, once; a late or unknown reply is nobody’s', () => {
+    const peer = new ScriptedPeer('client');
+    peer.attach();
+    const outcomes: unknown[] = [];
+    const id = peer.side.request('r', [], (outcome) => outcomes.push(outcome));
+    peer.feed(reply(1, id, 'first'), reply(2, id, 'again'), reply(3, 999, 'unknown'));
+    expect(outcomes).toEqual([{ reply: 'first' }]);
+  });
+
+  it('that times out is taken back while unsent, and cancelled after', () => {
+    const peer = new ScriptedPeer('client');
+    peer.attach();
+    const codes: unknown[] = [];
+    const note = ({ error }: { error?: unknown }): unknown => codes.push((error as NyotaError).code);
+    peer.side.request('sent', [], note, 100.5);
+    peer.written();
+    peer.side.request('unsent', [], note, 50);
+    peer.now += 50;
+    peer.side.fireTimer();
+    peer.now += 50.5;
+    peer.side.fireTimer();
+    expect(codes).toEqual(['NYOTA_TIMEOUT', 'NYOTA_TIMEOUT']);
+    expect(types(peer.messages())).toEqual([FrameType.SKIP, FrameType.CANCEL]);
+    expect(peer.side.core.requests.nextDeadline).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  it('that is cancelled tells the handler, or was never there', () => {
+    const peer = new ScriptedPeer('client');
+    peer.attach();
+    const outcomes: unknown[] = [];
+    const sent = peer.side.request('sent', [], ({ error }) => outcomes.push(error));
+    peer.written();
+    const unsent = peer.side.request('unsent', [], ({ error }) => outcomes.push(error));
+    for (const id of [sent, unsent, unsent]) peer.side.core.requests.cancel(id, ABORTED);
+    expect(outcomes).toEqual([ABORTED, ABORTED]);
+    expect(peer.messages()).toMatchObject([
+      { type: FrameType.SKIP },
+      { type: FrameType.CANCEL, body: [sent, 'NYOTA_ABORTED'] },
+    ]);
+  });
+
+  it('with a time to live fails with it where it was not sent in time', () => {
+    const peer = new ScriptedPeer('client');
+    const errors: unknown[] = [];
+    const options = { timeoutMs: 1_000, expiresAt: peer.now + 10 };
+    const failed = (error: unknown) => errors.push((error as NyotaError).code);
+    peer.side.core.requests.request('r', [], options, () => errors.push('a reply'), failed);
+    peer.now += 10;
+    peer.side.fireTimer();
+    expect([errors, peer.side.core.link.counters.expired, peer.side.core.requests.pending]).toEqual([
+      ['NYOTA_EXPIRED'],
+      1,
+      0,
+    ]);
+  });
+
+  it('may wait with a fraction of a millisecond', async () => {
+    const pair = new SessionPair();
+    const outcomes: unknown[] = [];
+    pair.server.handlers.set('r', (_args, { deadline }, done) => done(true, deadline - pair.now()));
+    pair.connect();
+    pair.client.request('r', [], (outcome) => outcomes.push(outcome), 300.25);
+    await pair.settle();
+    expect([outcomes, pair.failures]).toEqual([[{ reply: 301 }], []]);
+  });
+});
+
+describe('handlers', () => {
+  it('are told of a cancel by their signal, and their late answer is dropped', () => {
+    const peer = attached();
+    const signals: AbortSignal[] = [];
+    const dones: Array<() => void> = [];
+    peer.side.handlers.set('work', (_args, { signal }, done) => {
+      signals.push(signal);
+      dones.push(() => done(true, 'late'));
+    });
+    peer.feed(request(1, 9, 'work'), cancel(2, 9, 'NYOTA_TIMEOUT'));
+    expect(signals.map(({ aborted, reason }) => [aborted, (reason as NyotaError).code])).toEqual([
+      [true, 'NYOTA_TIMEOUT'],
+    ]);
+    for (const done of dones) done();
+    expect(peer.messages().filter(({ type }) => type === FrameType.REPLY)).toEqual([]);
+  });
+
+  it('never see a request that was cancelled while it was held, nor a cancel of nothing', async () => {
+    const peer = attached('server', { maxRunningHandlers: 1 });
+    const running = slowListeners(peer);
+    const ran: string[] = [];
+    peer.side.handlers.set('work', (_args, _request, done) => {
+      ran.push('work');
+      done(true, null);
+    });
+    peer.feed(event(1, 'a'), request(2, 5, 'work'), cancel(3, 5), cancel(4, 77));
+    running[0]?.settle();
+    await microtasks();
+    expect(ran).toEqual([]);
+    peer.now += 50;
+    peer.side.fireTimer();
+    expect(peer.messages()).toMatchObject([{ type: FrameType.ACK, ack: 4 }]);
+  });
+
+  it('hear when the deadline of a request has passed, and answer no more', () => {
+    const peer = attached();
+    let signal: AbortSignal | undefined;
+    peer.side.handlers.set('work', (_args, running) => {
+      signal = running.signal;
+      expect(running.deadline).toBe(1_000 + 300);
+    });
+    peer.feed(request(1, 1, 'work', [], 300));
+    peer.now += 299;
+    peer.side.fireTimer();
+    expect(signal?.aborted).toBe(false);
+    peer.now += 1;
+    peer.side.fireTimer();
+    expect(signal?.reason).toMatchObject({ code: 'NYOTA_TIMEOUT' });
+  });
+
+  it('answer NYOTA_NO_HANDLER at once where nobody handles a request', () => {
+    const peer = attached();
+    peer.feed(request(1, 4, 'nobody'));
+    const [written] = peer.messages().filter(({ type }) => type === FrameType.REPLY);
+    expect(written?.body).toMatchObject([4, false, { code: 'NYOTA_NO_HANDLER' }]);
   });
 });

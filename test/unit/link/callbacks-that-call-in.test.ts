@@ -5,14 +5,12 @@ import { encodeFrame } from '../../../src/wire/frame-encoder.js';
 import { encodeFields } from '../../../src/wire/messages.js';
 import { FrameType } from '../../support/frame-type.js';
 import { thrownCode } from '../../support/session-codes.js';
-import { ack, event, ScriptedPeer } from '../../support/session-frames.js';
+import { ack, event, names, ScriptedPeer } from '../../support/session-frames.js';
 import { SessionPair } from '../../support/session-pair.js';
 
 const CLOSED = new NyotaError('NYOTA_CLOSED', 'closed');
 const LOST = new NyotaError('NYOTA_SESSION_LOST', 'lost');
 const TINY = { maxFrameBytes: 200, maxDepth: 64, maxValues: 1_000, pingIntervalMs: 1_000 };
-
-const names = (peer: ScriptedPeer): string[] => peer.side.dispatched.map(({ event: name }) => name);
 
 describe('a callback that ends the session', () => {
   it('in an acknowledgement: nothing of the same frame or chunk is dispatched any more', () => {

@@ -1,7 +1,11 @@
 /** How many frames that carry nothing a peer may send. */
 import { describe, expect, it } from 'vitest';
 import { FloodMeter, MAX_CONTROL_FRAMES_PER_SECOND } from '../../../src/link/attachment.js';
+import { encodeFrame } from '../../../src/wire/frame-encoder.js';
+import { encodePing } from '../../../src/wire/messages.js';
+import { FrameType } from '../../support/frame-type.js';
 import { thrownCode } from '../../support/session-codes.js';
+import { ack, attached, event } from '../../support/session-frames.js';
 
 /** How many control frames a meter takes at one moment. */
 function taken(meter: FloodMeter, now: number): number {
@@ -33,5 +37,23 @@ describe('the flood meter', () => {
     const meter = new FloodMeter(0);
     meter.credit(10_000);
     expect(taken(meter, 0)).toBe(11 * MAX_CONTROL_FRAMES_PER_SECOND);
+  });
+});
+
+describe('a connection', () => {
+  it('ends for a flood of frames that say nothing, duplicates and empty acks among them', () => {
+    const floods: Buffer[][] = [
+      [encodeFrame(FrameType.PING, {}, encodePing({ id: 1, paused: false }))],
+      [ack(0)],
+      [event(1, 'again')],
+    ];
+    for (const frames of floods) {
+      const peer = attached();
+      peer.feed(event(1, 'again'));
+      const flood = (): void => {
+        for (let i = 0; i < 200; i++) peer.feed(...frames);
+      };
+      expect(thrownCode(flood)).toBe('NYOTA_CONTROL_FLOOD');
+    }
   });
 });

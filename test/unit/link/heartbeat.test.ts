@@ -1,6 +1,7 @@
 /** When this side pings, when it takes the other side for dead, and how it measures the round trip. */
 import { describe, expect, it } from 'vitest';
 import { Heartbeat } from '../../../src/link/attachment.js';
+import { SessionPair } from '../../support/session-pair.js';
 
 const OPTIONS = { pingIntervalMs: 1_000, pingTimeoutMs: 400 };
 
@@ -106,5 +107,52 @@ describe('the round trip', () => {
     const last = heart.ping(20);
     expect([heart.pong(old, 30), heart.pong(last, 30), heart.pong(last, 90)]).toEqual([false, true, false]);
     expect(heart.roundTripMs).toBe(10);
+  });
+});
+
+describe('heartbeats', () => {
+  it('keep a quiet connection, and end one on which nothing is heard', async () => {
+    const pair = new SessionPair({ client: { pingIntervalMs: 1_000, pingTimeoutMs: 500 } });
+    pair.connect();
+    await pair.advance(20_000);
+    expect(pair.failures).toEqual([]);
+    expect(pair.client.core.link.roundTripMs).toBe(0);
+    await pair.advance(10_000, { deliver: false });
+    expect(pair.failures.map(({ role, error }) => [role, error.code])).toEqual([
+      ['client', 'NYOTA_PING_TIMEOUT'],
+    ]);
+  });
+
+  it('tell of a pause, and that it is over', async () => {
+    const pair = new SessionPair();
+    pair.connect();
+    await pair.settle();
+    pair.client.core.link.pause();
+    await pair.advance(200);
+    expect(pair.server.core.link.peerPaused).toBe(true);
+    pair.client.core.link.resume();
+    await pair.advance(200);
+    expect(pair.server.core.link.peerPaused).toBe(false);
+  });
+
+  it('find no side dead that pauses for long, however short the intervals', async () => {
+    const pair = new SessionPair({
+      client: { pingIntervalMs: 5_000, pingTimeoutMs: 1_000 },
+      server: { pingIntervalMs: 300, pingTimeoutMs: 200 },
+    });
+    pair.connect();
+    await pair.settle();
+    pair.client.core.link.pause();
+    await pair.advance(60_000);
+    expect(pair.failures).toEqual([]);
+  });
+
+  it('forgive a side whose own process stood still', async () => {
+    const pair = new SessionPair();
+    pair.connect();
+    await pair.advance(1_000);
+    pair.standStill(600_000);
+    await pair.advance(60_000);
+    expect(pair.failures).toEqual([]);
   });
 });

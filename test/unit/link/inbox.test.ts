@@ -1,6 +1,8 @@
 /** When what arrived is acknowledged, and that an ack never claims what has not settled. */
 import { describe, expect, it } from 'vitest';
 import { ACK_BYTES, ACK_DELAY_MS, ACK_FRAMES, Inbox } from '../../../src/link/inbox.js';
+import { FrameType } from '../../support/frame-type.js';
+import { attached, event } from '../../support/session-frames.js';
 
 function accept(inbox: Inbox, upTo: number, now = 0, bytes = 10): void {
   for (let seq = inbox.received + 1; seq <= upTo; seq++) inbox.accept(seq, bytes, false, now);
@@ -112,5 +114,40 @@ describe('when an ack is due', () => {
     inbox.takeAck();
     inbox.acknowledgeAgain();
     expect([inbox.ackDue(0), inbox.takeAck(), inbox.ackDue(0)]).toEqual([true, 1, false]);
+  });
+});
+
+describe('acknowledgements on the wire', () => {
+  it('go along with whatever else is written', () => {
+    const peer = attached();
+    peer.written();
+    peer.feed(event(1, 'a'));
+    expect(peer.messages()).toEqual([]);
+    peer.side.send('b');
+    expect(peer.messages()).toMatchObject([{ ack: 1 }, { seq: 1 }]);
+  });
+
+  it('wait 50 ms otherwise, and then wake the writer once, not again and again while it can not write', () => {
+    const peer = attached();
+    peer.side.fireTimer(); // the first ping
+    peer.written();
+    peer.feed(event(1, 'a'));
+    expect(peer.side.timerAt).toBe(1_050);
+    peer.now = 1_050;
+    peer.side.fireTimer();
+    expect(peer.side.woken).toBe(true);
+    // Nobody pulls: the connection is blocked. Nothing is due until the next ping.
+    expect(peer.side.timerAt).toBeGreaterThan(10_000);
+    expect(peer.messages()).toMatchObject([{ type: FrameType.ACK, ack: 1 }]);
+    peer.feed(event(2, 'b'));
+    expect(peer.side.core.link.nextDeadline).toBe(1_100);
+  });
+
+  it('are told again on a new connection, where the last one may not have arrived', () => {
+    const peer = attached();
+    peer.feed(event(1, 'a', [], true));
+    peer.written();
+    peer.attach();
+    expect(peer.messages()).toMatchObject([{ type: FrameType.ACK, ack: 1 }]);
   });
 });

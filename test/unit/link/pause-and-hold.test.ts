@@ -1,19 +1,12 @@
-/** Pausing and resuming: what is held, how much, and what happens from within a listener. */
+/** What can't be dispatched waits in order: in a pause, and while too many listeners run (docs/design.md, rule 14). */
 import { describe, expect, it } from 'vitest';
 import { NyotaError } from '../../../src/errors.js';
 import { FrameType } from '../../support/frame-type.js';
-import { event, reply, request, ScriptedPeer } from '../../support/session-frames.js';
+import { ack, attached, event, names, reply, request, slowListeners } from '../../support/session-frames.js';
 import { SessionPair } from '../../support/session-pair.js';
 import { microtasks, settleable } from '../../support/session-side.js';
 
-const names = (peer: ScriptedPeer): string[] => peer.side.dispatched.map(({ event: name }) => name);
 const LOST = new NyotaError('NYOTA_SESSION_LOST', 'lost');
-
-function attached(role: 'client' | 'server' = 'server', limits = {}): ScriptedPeer {
-  const peer = new ScriptedPeer(role, limits);
-  peer.attach();
-  return peer;
-}
 
 describe('a paused side', () => {
   it('dispatches nothing, replies included, reads no more, and goes on where it stopped', () => {
@@ -204,5 +197,32 @@ describe('what is held', () => {
     first.settle();
     await microtasks();
     expect([names(peer), peer.side.core.link.idle]).toEqual([[], true]);
+  });
+});
+
+describe('running listeners', () => {
+  it('may be many at once; above maxRunningHandlers what comes is held, in order', async () => {
+    const peer = attached('server', { maxRunningHandlers: 2 });
+    const running = slowListeners(peer);
+    peer.feed(event(1, 'a'), event(2, 'b'), event(3, 'c'), event(4, 'd'));
+    expect(names(peer)).toEqual(['a', 'b']);
+    running[1]?.settle();
+    await microtasks();
+    expect(names(peer)).toEqual(['a', 'b', 'c']);
+    running[0]?.settle();
+    running[2]?.settle();
+    await microtasks();
+    expect(names(peer)).toEqual(['a', 'b', 'c', 'd']);
+  });
+
+  it('let replies and cancels overtake what is held: both sides may wait for the other', () => {
+    const peer = attached('server', { maxRunningHandlers: 1 });
+    slowListeners(peer);
+    const outcomes: unknown[] = [];
+    const id = peer.side.request('ask', [], (outcome) => outcomes.push(outcome));
+    peer.written();
+    peer.feed(ack(1), event(1, 'a'), event(2, 'held'), reply(3, id, 'answer'));
+    expect(outcomes).toEqual([{ reply: 'answer' }]);
+    expect(names(peer)).toEqual(['a']);
   });
 });

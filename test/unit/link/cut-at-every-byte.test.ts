@@ -1,4 +1,4 @@
-/** Two sides of a session with a connection between them that a test cuts, slices and stalls. */
+/** Two sides of a session whose connection is cut: at every byte, and where one side has not noticed. */
 import { describe, expect, it } from 'vitest';
 import { SessionPair } from '../../support/session-pair.js';
 import { settleable } from '../../support/session-side.js';
