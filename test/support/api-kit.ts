@@ -18,6 +18,9 @@ import {
   type ServerOptions,
   type Session,
 } from '../../src/index.js';
+import { deferred } from './deferred.js';
+
+export { deferred };
 
 /** How long a test waits for what must happen, in ms. */
 const PATIENCE_MS = 5_000;
@@ -61,23 +64,6 @@ export function within<T>(promise: PromiseLike<T>, what: string, ms = PATIENCE_M
       },
     );
   });
-}
-
-/** A promise and what settles it. */
-export interface Deferred<T> {
-  readonly promise: Promise<T>;
-  readonly resolve: (value: T) => void;
-  readonly reject: (error: unknown) => void;
-}
-
-export function deferred<T = void>(): Deferred<T> {
-  let resolve: (value: T) => void = () => {};
-  let reject: (error: unknown) => void = () => {};
-  const promise = new Promise<T>((yes, no) => {
-    resolve = yes;
-    reject = no;
-  });
-  return { promise, resolve, reject };
 }
 
 /** What the call throws; a failure where it throws nothing. */

@@ -3,6 +3,9 @@
  * for luck: each wait ends with what it waited for, or fails and says what never came.
  */
 
+export { seededRandom } from '../../src/testing/index.js';
+export { deferred } from './deferred.js';
+
 /** Whatever has `once`: peers, servers, proxies, sockets. */
 interface Emitter {
   once(event: string, listener: (...args: never[]) => void): unknown;
@@ -39,23 +42,6 @@ export async function turns(count = 30): Promise<void> {
   for (let turn = 0; turn < count; turn++) await new Promise<void>((resolve) => setImmediate(resolve));
 }
 
-export interface Deferred<T> {
-  readonly promise: Promise<T>;
-  readonly resolve: (value: T) => void;
-  readonly reject: (error: unknown) => void;
-}
-
-/** A promise that the test settles. */
-export function deferred<T = void>(): Deferred<T> {
-  let resolve!: (value: T) => void;
-  let reject!: (error: unknown) => void;
-  const promise = new Promise<T>((yes, no) => {
-    resolve = yes;
-    reject = no;
-  });
-  return { promise, resolve, reject };
-}
-
 /** The code of what a promise rejects with, or 'resolved'. */
 export async function codeOf(promise: Promise<unknown>): Promise<string> {
   try {
@@ -84,15 +70,4 @@ function codeIn(error: unknown): string {
 /** Whole numbers from 1 to `last`. */
 export function upTo(last: number): number[] {
   return Array.from({ length: last }, (_, i) => i + 1);
-}
-
-/** Random numbers from 0 up to 1 that a seed repeats (mulberry32). */
-export function seededRandom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

@@ -14,7 +14,7 @@ import {
   type Session,
 } from '../../src/index.js';
 import type { FakeClock } from '../../src/testing/index.js';
-import { Arrivals, RawPeer } from './raw-peer.js';
+import { Arrivals, RawPeer, RawServer } from './raw-peer.js';
 
 /** What happened at a session that is not the witness's. */
 export interface Happening {
@@ -220,25 +220,41 @@ export class Patient {
   }
 }
 
-/** What a test of hostile peers opens. */
-interface Opened {
-  readonly arena?: Arena | undefined;
-  readonly raw?: { close(): Promise<unknown> } | undefined;
-  readonly patient?: Patient | undefined;
-}
-
-/** Closes behind each test of a file what it has opened. */
-export function closeAfterEach(opened: () => Opened): void {
-  const closed = new WeakSet<object>();
-  const isNew = <T extends object>(one: T | undefined): one is T => {
-    if (one === undefined || closed.has(one)) return false;
-    closed.add(one);
-    return true;
-  };
+/** Call once at the top of a file. What is opened through it is closed after each test, the last one first. */
+export function useStage() {
+  const closings: Array<() => unknown> = [];
   afterEach(async () => {
-    const { arena, raw, patient } = opened();
-    if (isNew(patient)) patient.client.destroy();
-    if (isNew(raw)) await raw.close();
-    if (isNew(arena)) await arena.close();
+    for (const close of closings.splice(0).reverse()) await close();
   });
+
+  async function rawServer(speaks = true): Promise<RawServer> {
+    const raw = await RawServer.listen(speaks);
+    closings.push(() => raw.close());
+    return raw;
+  }
+
+  return {
+    /** Our server with its witness, for peers that are hostile. */
+    async arena(options: ArenaOptions = {}): Promise<Arena> {
+      const arena = await Arena.start(options);
+      closings.push(() => arena.close());
+      return arena;
+    },
+
+    rawServer,
+
+    /**
+     * Our client, and the server that it dials, which is hostile.
+     * @param speaks false: what the server hears is counted, not decoded
+     */
+    async patient(
+      options: Partial<ClientOptions> = {},
+      speaks = true,
+    ): Promise<{ raw: RawServer; patient: Patient; client: Client }> {
+      const raw = await rawServer(speaks);
+      const patient = new Patient({ ...(options.servers === undefined && { port: raw.port }), ...options });
+      closings.push(() => patient.client.destroy());
+      return { raw, patient, client: patient.client };
+    },
+  };
 }

@@ -1,7 +1,7 @@
 /**
  * A scripted peer that speaks raw bytes over a TCP socket: as a client against our server, and as a server against
- * our client. Frames come from the encoders of src/protocol or are made by hand; what arrives is awaited with a
- * deadline and a clear message. Test support: may import src/protocol and node:net, nothing of src/peer.
+ * our client. Frames come from the encoders of src/wire or are made by hand; what arrives is awaited with a deadline and
+ * a clear message. Test support: of `src/` it imports wire, codec, and how a session's id follows from its secret.
  */
 import { randomBytes } from 'node:crypto';
 import net from 'node:net';

@@ -10,6 +10,7 @@ import { type Role, SessionCore } from '../../src/features/session-core.js';
 import type { Conflict } from '../../src/features/store/replica.js';
 import type { Change } from '../../src/features/store/writes.js';
 import { type LimitOptions, readLimits } from '../../src/options.js';
+import { deferred } from './deferred.js';
 
 export type Done = (ok: boolean, value: unknown) => void;
 export type Handler = (args: unknown[], request: RunningRequest, done: Done) => void;
@@ -33,11 +34,8 @@ export interface Settleable {
 }
 
 export function settleable(): Settleable {
-  let settle = (): void => {};
-  const promise = new Promise<void>((resolve) => {
-    settle = resolve;
-  });
-  return { promise, settle };
+  const { promise, resolve } = deferred();
+  return { promise, settle: resolve };
 }
 
 export class SessionSide implements SessionHost {

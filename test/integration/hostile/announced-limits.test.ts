@@ -1,16 +1,14 @@
 /**
  * What a peer announces of itself in the handshake is its own business: no number in it may harm this side.
  */
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { Session } from '../../../src/index.js';
 import { createFakeClock } from '../../../src/testing/index.js';
 import { FrameType } from '../../support/frame-type.js';
-import { Arena } from '../../support/hostile-arena.js';
+import { useStage } from '../../support/hostile-arena.js';
 import { ack, body, event, frame, LIMITS, open, request } from '../../support/raw-peer.js';
 
-let arena: Arena;
-
-afterEach(() => arena.close());
+const stage = useStage();
 
 const deep = { a: { b: { c: { d: 'e' } } } };
 
@@ -28,7 +26,7 @@ describe('limits that are announced', () => {
 
   for (const name of ['later', 'at-once', 'fails', 'nobody-handles']) {
     it(`as small as they can be do not let a reply ('${name}') harm the process`, async () => {
-      arena = await Arena.start({ onSession: handlers });
+      const arena = await stage.arena({ onSession: handlers });
       const peer = await arena.peer();
       peer.preamble().write(open({ limits: TINY }), request(1, 1, name));
       // Refused for them, or served with a reply that says what does not fit, or closed: but alive.
@@ -43,7 +41,7 @@ describe('limits that are announced', () => {
   }
 
   it('as small as our own options may be are served: what does not fit becomes an error that says so', async () => {
-    arena = await Arena.start({ onSession: handlers });
+    const arena = await stage.arena({ onSession: handlers });
     const peer = await arena.peer();
     const limits = { maxFrameBytes: 1_024, maxDepth: 4, maxValues: 64, pingIntervalMs: 15_000 };
     const { sessionId } = await peer.open({ limits });
@@ -73,7 +71,7 @@ describe('limits that are announced', () => {
   });
 
   it('as large as they can be do not raise what this side takes or sends', async () => {
-    arena = await Arena.start({ maxFrameBytes: 2_048 });
+    const arena = await stage.arena({ maxFrameBytes: 2_048 });
     const peer = await arena.peer();
     const most = 0xffff_ffff;
     const { sessionId } = await peer.open({
@@ -90,7 +88,7 @@ describe('limits that are announced', () => {
 
   for (const pingIntervalMs of [0, 1]) {
     it(`of a ping every ${pingIntervalMs} ms do not lift the limit on control frames`, async () => {
-      arena = await Arena.start();
+      const arena = await stage.arena();
       const peer = await arena.peer();
       const { sessionId } = await peer.open({ limits: { ...LIMITS, pingIntervalMs } });
       const pings = Array.from({ length: 5_000 }, (_, id) => frame(FrameType.PING, {}, body(id, false)));
@@ -101,7 +99,7 @@ describe('limits that are announced', () => {
 
     it(`of a ping every ${pingIntervalMs} ms do not make this side ping without end while it does not read`, async () => {
       const clock = createFakeClock();
-      arena = await Arena.start({ clock });
+      const arena = await stage.arena({ clock });
       const peer = await arena.peer();
       const { sessionId } = await peer.open({ limits: { ...LIMITS, pingIntervalMs } });
       arena.session(sessionId).pause();
@@ -114,7 +112,7 @@ describe('limits that are announced', () => {
   }
 
   it('an id, a revision or a time to live of 48 bits is a number like any other', async () => {
-    arena = await Arena.start();
+    const arena = await stage.arena();
     const peer = await arena.peer();
     const { sessionId } = await peer.open();
     const most = 2 ** 48 - 1;

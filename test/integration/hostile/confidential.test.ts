@@ -2,9 +2,9 @@
  * What a log may hold: no payload, no credentials, no secret, in no text that nyota makes of somebody's misdeeds; and
  * nothing from the wire that could forge a line of it.
  */
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { FrameType } from '../../support/frame-type.js';
-import { Arena } from '../../support/hostile-arena.js';
+import { useStage } from '../../support/hostile-arena.js';
 import { body, event, frame, open, request } from '../../support/raw-peer.js';
 
 const MARK = 'hunter2-TOP-SECRET';
@@ -12,9 +12,7 @@ const SECRET = Buffer.from('0badc0ffee0ddf00d5ec1e7a5ec1e7a50badc0ffee0ddf00d5ec
 /** More than any text of nyota's has, names and numbers included. */
 const LONGEST_TEXT = 1_000;
 
-let arena: Arena;
-
-afterEach(() => arena.close());
+const stage = useStage();
 
 /** What would begin a line, or colour it. */
 function isControl(character: string): boolean {
@@ -39,7 +37,7 @@ describe('texts of errors and warnings', () => {
       if (credentials === 'witness') return 'witness';
       throw new Error(`no ${JSON.stringify(credentials)}`);
     };
-    arena = await Arena.start({ authenticate, witnessAuth: 'witness' });
+    const arena = await stage.arena({ authenticate, witnessAuth: 'witness' });
     const attempts = [
       open({ secret: SECRET, auth: { password: MARK } }),
       open({ secret: SECRET, auth: MARK, resume: true }),
@@ -65,7 +63,7 @@ describe('texts of errors and warnings', () => {
   });
 
   it('hold nothing of a payload that is refused', async () => {
-    arena = await Arena.start({ maxValues: 1_000 });
+    const arena = await stage.arena({ maxValues: 1_000 });
     const value = Buffer.concat([Buffer.from([0xa0 + MARK.length]), Buffer.from(MARK)]);
     const many = Array.from({ length: 500 }, () => MARK);
     const bad = [
@@ -101,7 +99,7 @@ describe('texts of errors and warnings', () => {
   });
 
   it('hold names from the wire escaped and cut only, where a listener fails on them', async () => {
-    arena = await Arena.start({
+    const arena = await stage.arena({
       onSession: (session) => {
         session.onAny(() => {
           throw new Error('a listener of everything');
@@ -122,7 +120,7 @@ describe('texts of errors and warnings', () => {
   });
 
   it('hold the same care in process warnings, where nobody listens to errors', async () => {
-    arena = await Arena.start({
+    const arena = await stage.arena({
       settleTimeoutMs: 20,
       onSession: (session) => {
         session.off('error');
@@ -151,7 +149,7 @@ describe('texts of errors and warnings', () => {
   });
 
   it('say what foreign bytes looked like, escaped and cut', async () => {
-    arena = await Arena.start();
+    const arena = await stage.arena();
     for (const bytes of [
       `GET /${'\u001b'.repeat(300)} HTTP/1.1\r\n`,
       `["${'\n'.repeat(300)}`,

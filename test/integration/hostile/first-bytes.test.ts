@@ -6,14 +6,10 @@ import tls from 'node:tls';
 import { generate } from 'selfsigned';
 import { describe, expect, it } from 'vitest';
 import { createFakeClock } from '../../../src/testing/index.js';
-import { Arena, closeAfterEach, Patient } from '../../support/hostile-arena.js';
-import { DEADLINE_MS, frame, open, RawServer } from '../../support/raw-peer.js';
+import { useStage } from '../../support/hostile-arena.js';
+import { DEADLINE_MS, frame, open } from '../../support/raw-peer.js';
 
-let arena: Arena | undefined;
-let raw: RawServer | undefined;
-let patient: Patient | undefined;
-
-closeAfterEach(() => ({ arena, raw, patient }));
+const stage = useStage();
 
 /** What a TLS client says first. */
 async function clientHello(): Promise<Buffer> {
@@ -54,7 +50,7 @@ const FOREIGN: ReadonlyArray<
 describe('a server', () => {
   for (const [name, bytes, looksLike] of FOREIGN) {
     it(`closes on ${name}, says what it looked like, and serves others`, async () => {
-      arena = await Arena.start();
+      const arena = await stage.arena();
       const peer = await arena.peer();
       peer.write(await bytes());
       const error = await arena.refusedWith('NYOTA_BAD_PREAMBLE');
@@ -66,7 +62,7 @@ describe('a server', () => {
   }
 
   it('closes at the first wrong byte, without waiting for more', async () => {
-    arena = await Arena.start();
+    const arena = await stage.arena();
     const peer = await arena.peer();
     peer.write(Buffer.from('G'));
     await arena.refusedWith('NYOTA_BAD_PREAMBLE');
@@ -74,7 +70,7 @@ describe('a server', () => {
   });
 
   it('tells a peer that speaks later versions only, once and for all', async () => {
-    arena = await Arena.start();
+    const arena = await stage.arena();
     const peer = await arena.peer();
     peer.preamble(2, 9).write(open());
     await arena.refusedWith('NYOTA_VERSION_MISMATCH');
@@ -83,7 +79,7 @@ describe('a server', () => {
   });
 
   it('serves a peer that speaks its own version among others', async () => {
-    arena = await Arena.start();
+    const arena = await stage.arena();
     const peer = await arena.peer();
     peer.preamble(1, 9).write(open());
     await peer.next(0x02);
@@ -94,44 +90,44 @@ describe('a server', () => {
 describe('a TLS server', () => {
   async function secured(options: { handshakeTimeoutMs?: number; maxUnauthenticated?: number } = {}) {
     const { private: key, cert } = await generate([{ name: 'commonName', value: 'localhost' }]);
-    arena = await Arena.start({ tls: { key, cert }, ...options });
-    return arena;
+    return stage.arena({ tls: { key, cert }, ...options });
   }
 
   it('closes on plain bytes and serves others', async () => {
-    const { refusals } = await secured();
-    const peer = await (arena as Arena).peer(false);
+    const arena = await secured();
+    const peer = await arena.peer(false);
     peer.preamble().write(open());
-    const { code } = await refusals.next();
+    const { code } = await arena.refusals.next();
     expect(code).toBe('NYOTA_CONNECTION_LOST');
     await peer.closed();
-    await arena?.nothingCameOfIt();
+    await arena.nothingCameOfIt();
   });
 
   it('ends a TLS handshake that never begins at handshakeTimeoutMs, and says so', async () => {
-    const { refusals } = await secured({ handshakeTimeoutMs: 300 });
-    const peer = await (arena as Arena).peer(false);
-    const { code } = await refusals.next();
+    const arena = await secured({ handshakeTimeoutMs: 300 });
+    const peer = await arena.peer(false);
+    const { code } = await arena.refusals.next();
     expect(code).toBe('NYOTA_HANDSHAKE_TIMEOUT');
     await peer.closed();
-    await arena?.nothingCameOfIt();
+    await arena.nothingCameOfIt();
   });
 
   it('counts connections in their TLS handshake as unauthenticated: maxUnauthenticated holds', async () => {
-    const { refusals } = await secured({ maxUnauthenticated: 2 });
-    const { peer } = arena as Arena;
+    const arena = await secured({ maxUnauthenticated: 2 });
     const peers = [];
-    for (let i = 0; i < 3; i++) peers.push(await peer.call(arena, false));
-    expect((await refusals.next()).code).toBe('NYOTA_SERVER_BUSY');
-    await arena?.unharmed();
+    for (let i = 0; i < 3; i++) peers.push(await arena.peer(false));
+    expect((await arena.refusals.next()).code).toBe('NYOTA_SERVER_BUSY');
+    await arena.unharmed();
   });
 
   it('closes at once, though a connection has not begun its TLS handshake', async () => {
-    const { server } = await secured();
-    const peer = await (arena as Arena).peer(false);
-    await (arena as Arena).unharmed();
-    server.destroy();
-    await expect(Promise.race([server.close().then(() => 'closed'), lateness()])).resolves.toBe('closed');
+    const arena = await secured();
+    const peer = await arena.peer(false);
+    await arena.unharmed();
+    arena.server.destroy();
+    await expect(Promise.race([arena.server.close().then(() => 'closed'), lateness()])).resolves.toBe(
+      'closed',
+    );
     await peer.closed();
   });
 });
@@ -143,8 +139,7 @@ function lateness(): Promise<string> {
 describe('a client', () => {
   for (const [name, bytes] of FOREIGN) {
     it(`drops a server that sends ${name}, tries again, and is well once it speaks nyota`, async () => {
-      raw = await RawServer.listen();
-      patient = new Patient({ port: raw.port });
+      const { raw, patient } = await stage.patient();
       patient.client.send('queued');
       const first = await raw.next();
       first.write(await bytes());
@@ -157,8 +152,10 @@ describe('a client', () => {
   }
 
   it('that wants TLS drops a server that answers in plain bytes, and says none of its own', async () => {
-    raw = await RawServer.listen(false);
-    patient = new Patient({ port: raw.port, tls: { rejectUnauthorized: false }, auth: 'credentials' });
+    const { raw, patient } = await stage.patient(
+      { tls: { rejectUnauthorized: false }, auth: 'credentials' },
+      false,
+    );
     const peer = await raw.next();
     peer.preamble();
     await patient.hears('reconnecting', 'NYOTA_CONNECT_FAILED');
@@ -167,8 +164,7 @@ describe('a client', () => {
   });
 
   it('stops, loudly, at a server that speaks later versions only', async () => {
-    raw = await RawServer.listen();
-    patient = new Patient({ port: raw.port });
+    const { raw, patient } = await stage.patient();
     (await raw.next()).preamble(2, 3);
     await patient.hears('error', 'NYOTA_VERSION_MISMATCH');
     expect(patient.client.state).toBe('idle');
@@ -176,8 +172,7 @@ describe('a client', () => {
 
   it('drops a server that answers nothing at handshakeTimeoutMs', async () => {
     const clock = createFakeClock();
-    raw = await RawServer.listen();
-    patient = new Patient({ port: raw.port, clock });
+    const { raw, patient } = await stage.patient({ clock });
     const silent = await raw.next();
     await silent.next(0x01);
     await clock.advance(10_000);
@@ -187,8 +182,7 @@ describe('a client', () => {
   });
 
   it('drops a server that sends frames before WELCOME, and dispatches none of them', async () => {
-    raw = await RawServer.listen();
-    patient = new Patient({ port: raw.port });
+    const { raw, patient } = await stage.patient();
     const { peer } = await raw.opened();
     peer.write(frame(0x10, { seq: 1 }, Buffer.from('92a465766180', 'hex')));
     await patient.hears('reconnecting', 'NYOTA_PROTOCOL_ERROR');

@@ -6,17 +6,13 @@ import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { createFakeClock } from '../../../src/testing/index.js';
 import { FrameType } from '../../support/frame-type.js';
-import { Arena, closeAfterEach, Patient } from '../../support/hostile-arena.js';
-import { ack, body, event, frame, RawServer, request } from '../../support/raw-peer.js';
+import { useStage } from '../../support/hostile-arena.js';
+import { ack, body, event, frame, request } from '../../support/raw-peer.js';
 
 const OPTIONAL = 0x40;
 const FLOOD = 'NYOTA_CONTROL_FLOOD';
 
-let arena: Arena | undefined;
-let raw: RawServer | undefined;
-let patient: Patient | undefined;
-
-closeAfterEach(() => ({ arena, raw, patient }));
+const stage = useStage();
 
 function times(count: number, make: (i: number) => Buffer): Buffer {
   return Buffer.concat(Array.from({ length: count }, (_, i) => make(i)));
@@ -34,7 +30,7 @@ const FLOODS: ReadonlyArray<readonly [name: string, make: (i: number) => Buffer,
 describe('a flood of control frames', () => {
   for (const [name, make, codes] of FLOODS) {
     it(`(${name}) closes the connection at a server, and nothing else`, async () => {
-      arena = await Arena.start();
+      const arena = await stage.arena();
       const peer = await arena.peer();
       const { sessionId } = await peer.open();
       peer.write(times(2_000, make));
@@ -49,8 +45,7 @@ describe('a flood of control frames', () => {
     });
 
     it(`(${name}) closes the connection at a client, which comes back`, async () => {
-      raw = await RawServer.listen();
-      patient = new Patient({ port: raw.port });
+      const { raw, patient } = await stage.patient();
       const { peer } = await raw.welcomed();
       await patient.hears('connect');
       peer.write(times(2_000, make));
@@ -62,8 +57,7 @@ describe('a flood of control frames', () => {
   }
 
   it('(GOAWAYs) closes the connection at a client', async () => {
-    raw = await RawServer.listen();
-    patient = new Patient({ port: raw.port });
+    const { raw, patient } = await stage.patient();
     const { peer } = await raw.welcomed();
     await patient.hears('connect');
     peer.write(times(2_000, () => frame(FrameType.GOAWAY, {}, body(1_000, []))));
@@ -72,7 +66,7 @@ describe('a flood of control frames', () => {
 
   it('is told from a brisk pace: a hundred a second are fine, second after second', async () => {
     const clock = createFakeClock();
-    arena = await Arena.start({ clock });
+    const arena = await stage.arena({ clock });
     const peer = await arena.peer();
     const { sessionId } = await peer.open();
     for (let second = 0; second < 5; second++) {
@@ -88,7 +82,7 @@ describe('a flood of requests', () => {
   it('above maxRunningHandlers is held back: never more run at once, and all are answered in the end', async () => {
     let running = 0;
     let most = 0;
-    arena = await Arena.start({
+    const arena = await stage.arena({
       maxRunningHandlers: 8,
       onSession: (session) =>
         session.handle('work', async (...args: unknown[]) => {
@@ -112,7 +106,7 @@ describe('a flood of requests', () => {
 
   for (const kind of ['at-once', 'later'] as const) {
     it(`whose sender never acknowledges the replies is closed, and holds a bounded outbox (answered ${kind})`, async () => {
-      arena = await Arena.start({
+      const arena = await stage.arena({
         maxOutboxFrames: 200,
         maxRunningHandlers: 16,
         onSession: (session) => {
@@ -139,7 +133,7 @@ describe('a flood of requests', () => {
 
   it('that are cancelled at once leave nothing running', async () => {
     const aborted: unknown[] = [];
-    arena = await Arena.start({
+    const arena = await stage.arena({
       onSession: (session) =>
         session.handle('long', (...args: unknown[]) => {
           const { signal } = args[args.length - 1] as { signal: AbortSignal };
@@ -170,7 +164,7 @@ describe('a flood of requests', () => {
 
 describe('a flood while this side is busy', () => {
   it('of events is not read any more above highWaterBytes, and nothing of it is lost', async () => {
-    arena = await Arena.start({ highWaterBytes: 16 * 1024 });
+    const arena = await stage.arena({ highWaterBytes: 16 * 1024 });
     const peer = await arena.peer();
     const { sessionId } = await peer.open();
     const session = arena.session(sessionId);
@@ -197,7 +191,7 @@ describe('a flood while this side is busy', () => {
     ['events as small as they can be', (seq: number) => event(seq, '')],
   ] as const) {
     it(`of ${name} is held in bounded memory`, async () => {
-      arena = await Arena.start({
+      const arena = await stage.arena({
         maxRunningHandlers: 1,
         highWaterBytes: 64 * 1024,
         onSession: (session) => session.handle('for-ever', () => new Promise(() => {})),

@@ -5,18 +5,8 @@
 import { describe, expect, it } from 'vitest';
 import { LIFECYCLE_EVENTS } from '../../../src/lifecycle.js';
 import { FrameType } from '../../support/frame-type.js';
-import { Arena, closeAfterEach, Patient } from '../../support/hostile-arena.js';
-import {
-  ack,
-  body,
-  event,
-  frame,
-  lengthOnly,
-  open,
-  RawServer,
-  reject,
-  request,
-} from '../../support/raw-peer.js';
+import { useStage } from '../../support/hostile-arena.js';
+import { ack, body, event, frame, lengthOnly, open, reject, request } from '../../support/raw-peer.js';
 
 const MAX_FRAME_BYTES = 64 * 1024;
 const MAX_VALUES = 2_000;
@@ -126,16 +116,12 @@ function protoError(): Buffer {
   return eventWith(`c7${(content.length / 2).toString(16).padStart(2, '0')}4e${content}`);
 }
 
-let arena: Arena | undefined;
-let raw: RawServer | undefined;
-let patient: Patient | undefined;
-
-closeAfterEach(() => ({ arena, raw, patient }));
+const stage = useStage();
 
 describe('a server', () => {
   /** Sends it, and a good event behind it, and sees that neither had any effect. */
   async function refuses(bytes: Buffer, code: string): Promise<void> {
-    arena = await Arena.start({ maxFrameBytes: MAX_FRAME_BYTES, maxValues: MAX_VALUES });
+    const arena = await stage.arena({ maxFrameBytes: MAX_FRAME_BYTES, maxValues: MAX_VALUES });
     const secret = Buffer.alloc(32, 3);
     const peer = await arena.peer();
     const { sessionId } = await peer.open({ secret });
@@ -166,9 +152,7 @@ describe('a server', () => {
   for (const name of LIFECYCLE_EVENTS) {
     it(`refuses '${name}' from the wire: as an event, a volatile event and a request`, async () => {
       await refuses(event(1, name, { resumed: true }), 'NYOTA_RESERVED_EVENT');
-      await arena?.close();
       await refuses(frame(FrameType.VOLATILE, { flags: OPTIONAL }, body(name, [])), 'NYOTA_RESERVED_EVENT');
-      await arena?.close();
       await refuses(request(1, 1, name), 'NYOTA_RESERVED_EVENT');
     });
   }
@@ -177,7 +161,7 @@ describe('a server', () => {
     refuses(frame(FrameType.GOAWAY, {}, body(0, [])), 'NYOTA_UNKNOWN_FRAME'));
 
   it('skips unknown optional frames, with and without a number, and ignores what a later version adds', async () => {
-    arena = await Arena.start();
+    const arena = await stage.arena();
     const peer = await arena.peer();
     await peer.open();
     peer.write(
@@ -196,7 +180,7 @@ describe('a server', () => {
   });
 
   it('takes names that are traps for careless objects as the plain names that they are', async () => {
-    arena = await Arena.start();
+    const arena = await stage.arena();
     const peer = await arena.peer();
     const { sessionId } = await peer.open();
     const names = ['__proto__', 'constructor', 'prototype', 'hasOwnProperty', 'toString', 'then', '~', ''];
@@ -212,7 +196,7 @@ describe('a server', () => {
   });
 
   it('is left alone by cancels of ids it never heard of, replies that nobody waits for, and ids used twice', async () => {
-    arena = await Arena.start({
+    const arena = await stage.arena({
       onSession: (session) => session.handle('slow', () => new Promise(() => {})),
     });
     const peer = await arena.peer();
@@ -240,8 +224,10 @@ describe('a client', () => {
   for (const [code, cases] of CODES) {
     for (const [name, bytes] of cases) {
       it(`refuses ${name} with ${code}, and comes back`, async () => {
-        raw = await RawServer.listen();
-        patient = new Patient({ port: raw.port, maxFrameBytes: MAX_FRAME_BYTES, maxValues: MAX_VALUES });
+        const { raw, patient } = await stage.patient({
+          maxFrameBytes: MAX_FRAME_BYTES,
+          maxValues: MAX_VALUES,
+        });
         const { peer } = await raw.welcomed();
         await patient.hears('connect');
         peer.write(bytes, event(1, 'behind'));
@@ -260,8 +246,7 @@ describe('a client', () => {
 
   for (const name of LIFECYCLE_EVENTS) {
     it(`refuses '${name}' from the wire, and stops loudly`, async () => {
-      raw = await RawServer.listen();
-      patient = new Patient({ port: raw.port });
+      const { raw, patient } = await stage.patient();
       const { peer } = await raw.welcomed();
       await patient.hears('connect');
       peer.write(event(1, name, { resumed: true }), event(2, 'behind'));

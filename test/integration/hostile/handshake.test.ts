@@ -1,28 +1,21 @@
 /**
  * Handshakes that break off, dawdle, crowd or lie: each is refused with its code and leaves nothing behind.
  */
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { createFakeClock } from '../../../src/testing/index.js';
 import { encodePreamble } from '../../../src/wire/preamble.js';
 import { FrameType } from '../../support/frame-type.js';
-import { Arena, type ArenaOptions } from '../../support/hostile-arena.js';
+import { useStage } from '../../support/hostile-arena.js';
 import { body, event, frame, LIMITS, lengthOnly, open, type RawPeer } from '../../support/raw-peer.js';
 
-let arena: Arena;
-
-afterEach(() => arena.close());
-
-async function started(options: ArenaOptions = {}): Promise<Arena> {
-  arena = await Arena.start(options);
-  return arena;
-}
+const stage = useStage();
 
 describe('a handshake that breaks off', () => {
   const bytes = Buffer.concat([encodePreamble(), open()]);
 
   for (const how of ['fin', 'rst'] as const) {
     it(`leaves nothing behind, cut by a ${how.toUpperCase()} after any byte of preamble and OPEN`, async () => {
-      await started();
+      const arena = await stage.arena();
       for (let cut = 0; cut < bytes.length; cut++) {
         const peer = await arena.peer();
         if (cut > 0)
@@ -36,7 +29,7 @@ describe('a handshake that breaks off', () => {
   }
 
   it('is a session of its own, waiting for its client, once OPEN was whole', async () => {
-    await started({ resumeWindowMs: 60_000 });
+    const arena = await stage.arena({ resumeWindowMs: 60_000 });
     const peer = await arena.peer();
     const { sessionId } = await peer.open();
     peer.rst();
@@ -50,7 +43,7 @@ describe('a handshake that breaks off', () => {
 describe('a handshake that dawdles', () => {
   it('is closed at handshakeTimeoutMs, however steadily a byte comes', async () => {
     const clock = createFakeClock();
-    await started({ clock, handshakeTimeoutMs: 10_000 });
+    const arena = await stage.arena({ clock, handshakeTimeoutMs: 10_000 });
     const peer = await arena.peer();
     const bytes = Buffer.concat([encodePreamble(), open()]);
     for (let i = 0; i < 10; i++) {
@@ -65,7 +58,7 @@ describe('a handshake that dawdles', () => {
   });
 
   it('is closed at handshakeTimeoutMs when nothing comes at all', async () => {
-    await started({ handshakeTimeoutMs: 100 });
+    const arena = await stage.arena({ handshakeTimeoutMs: 100 });
     const peer = await arena.peer();
     await arena.refusedWith('NYOTA_HANDSHAKE_TIMEOUT');
     await peer.closed();
@@ -78,7 +71,7 @@ describe('a handshake that dawdles', () => {
       release = resolve;
     });
     const authenticate = (credentials: unknown) => (credentials === 'witness' ? 'witness' : late);
-    await started({ authenticate, witnessAuth: 'witness', handshakeTimeoutMs: 100 });
+    const arena = await stage.arena({ authenticate, witnessAuth: 'witness', handshakeTimeoutMs: 100 });
     const peer = await arena.peer();
     peer.preamble().write(open({ auth: 'slow' }), event(1, 'too-early'));
     await arena.refusedWith('NYOTA_HANDSHAKE_TIMEOUT');
@@ -90,7 +83,7 @@ describe('a handshake that dawdles', () => {
 
 describe('a crowd', () => {
   it('of more than maxUnauthenticated connections: the surplus is refused, and there is room again afterwards', async () => {
-    await started({ maxUnauthenticated: 3 });
+    const arena = await stage.arena({ maxUnauthenticated: 3 });
     const peers: RawPeer[] = [];
     for (let i = 0; i < 3; i++) peers.push((await arena.peer()).preamble());
     const surplus = await arena.peer();
@@ -106,7 +99,7 @@ describe('a crowd', () => {
   });
 
   it('that has sent more than 4 MiB together without a finished handshake: refused, and the others stay', async () => {
-    await started();
+    const arena = await stage.arena();
     // Each claims a frame of 64 KiB less a bit, and never finishes it: the 65th byte of KiB is one too many.
     const part = Buffer.concat([encodePreamble(), lengthOnly(64 * 1024), Buffer.alloc(63 * 1024)]);
     const peers: RawPeer[] = [];
@@ -120,7 +113,7 @@ describe('a crowd', () => {
   });
 
   it('of more than maxSessions sessions: the next is sent elsewhere, and those that are there come back', async () => {
-    await started({ maxSessions: 2 });
+    const arena = await stage.arena({ maxSessions: 2 });
     const secret = Buffer.alloc(32, 7);
     const first = await arena.peer();
     const { sessionId } = await first.open({ secret });
@@ -201,7 +194,7 @@ describe('an OPEN that makes no sense', () => {
 
   for (const [name, bytes, code] of BAD) {
     it(`is refused where it ${name}, and what follows it is not looked at`, async () => {
-      await started();
+      const arena = await stage.arena();
       const peer = await arena.peer();
       peer.preamble().write(bytes, open(), event(1, 'behind'));
       await arena.refusedWith(code);
@@ -220,7 +213,7 @@ describe('credentials', () => {
       if (credentials === 'witness') return 'witness';
       throw credentials === 'a' ? new Error('no such user') : 'wrong password';
     };
-    await started({ authenticate, witnessAuth: 'witness' });
+    const arena = await stage.arena({ authenticate, witnessAuth: 'witness' });
     for (const auth of ['a', 'b']) {
       const peer = await arena.peer();
       peer.preamble().write(open({ auth }), event(1, 'unauthorized'));
@@ -235,7 +228,10 @@ describe('credentials', () => {
   });
 
   it('of somebody else do not resume a session by a stolen secret: the same text as any failed authentication', async () => {
-    await started({ authenticate: (credentials) => ({ name: credentials }), witnessAuth: 'witness' });
+    const arena = await stage.arena({
+      authenticate: (credentials) => ({ name: credentials }),
+      witnessAuth: 'witness',
+    });
     const secret = Buffer.alloc(32, 9);
     const owner = await arena.peer();
     const { sessionId } = await owner.open({ secret, auth: 'owner' });
@@ -258,7 +254,7 @@ describe('credentials', () => {
   });
 
   it('that are good do not bring back a session whose secret the server does not know', async () => {
-    await started();
+    const arena = await stage.arena();
     const peer = await arena.peer();
     peer.preamble().write(open({ resume: true, received: 12 }), event(13, 'unknown'));
     expect(await peer.lastWords()).toMatchObject({ code: 'NYOTA_SESSION_UNKNOWN', retry: 'new-session' });

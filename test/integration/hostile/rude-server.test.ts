@@ -1,33 +1,18 @@
 /**
  * A server that refuses, lies or is silent: the client tells the code, does what the code asks for, and loses nothing.
  */
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { NyotaError } from '../../../src/index.js';
 import { createFakeClock } from '../../../src/testing/index.js';
 import { FrameType } from '../../support/frame-type.js';
-import { Patient } from '../../support/hostile-arena.js';
-import { ack, body, event, frame, LIMITS, lengthOnly, RawServer, reject } from '../../support/raw-peer.js';
+import { useStage } from '../../support/hostile-arena.js';
+import { ack, body, event, frame, LIMITS, lengthOnly, reject } from '../../support/raw-peer.js';
 
-let raw: RawServer;
-let other: RawServer | undefined;
-let patient: Patient;
-
-afterEach(async () => {
-  patient.client.destroy();
-  await raw.close();
-  await other?.close();
-  other = undefined;
-});
-
-async function started(options: Partial<ConstructorParameters<typeof Patient>[0]> = {}): Promise<Patient> {
-  raw = await RawServer.listen();
-  patient = new Patient({ port: raw.port, ...options });
-  return patient;
-}
+const stage = useStage();
 
 describe('a REJECT', () => {
   it("with 'never' stops the client, loudly; connect() tries anew, with what was queued", async () => {
-    const { client } = await started();
+    const { raw, patient, client } = await stage.patient();
     client.send('queued');
     const request = client.request('never-answered');
     const failed = expect(request).rejects.toMatchObject({
@@ -46,7 +31,7 @@ describe('a REJECT', () => {
   });
 
   it("with 'backoff' is tried again, later", async () => {
-    const { client } = await started();
+    const { raw, patient, client } = await stage.patient();
     client.send('queued');
     for (let i = 0; i < 3; i++) {
       const { peer } = await raw.opened();
@@ -60,10 +45,9 @@ describe('a REJECT', () => {
   });
 
   it("with 'elsewhere' is tried at the next server", async () => {
-    other = await RawServer.listen();
-    raw = await RawServer.listen();
+    const [raw, other] = [await stage.rawServer(), await stage.rawServer()];
     const servers = [raw.port, other.port].map((port) => ({ host: '127.0.0.1', port }));
-    patient = new Patient({ servers, reconnect: { minDelayMs: 1, maxDelayMs: 5 } });
+    const { patient } = await stage.patient({ servers, reconnect: { minDelayMs: 1, maxDelayMs: 5 } });
     const { peer, open: first } = await raw.opened();
     peer.write(reject({ code: 'NYOTA_TOO_MANY_SESSIONS', retry: 'elsewhere' }));
     await patient.hears('reconnecting', 'NYOTA_TOO_MANY_SESSIONS');
@@ -74,7 +58,7 @@ describe('a REJECT', () => {
   });
 
   it("with 'new-session' is followed by a new one at once, with what was not handled, and by a gap for the rest", async () => {
-    const { client } = await started();
+    const { raw, patient, client } = await stage.patient();
     const { peer, open: first } = await raw.welcomed();
     await patient.hears('connect');
     client.send('handled');
@@ -97,7 +81,7 @@ describe('a REJECT', () => {
   });
 
   it("with 'new-session' for ever does not make the client dial without pause", async () => {
-    await started();
+    const { raw, patient } = await stage.patient();
     for (let i = 0; i < 2; i++) {
       for (let j = 0; j < 2; j++) {
         const { peer } = await raw.opened();
@@ -111,7 +95,7 @@ describe('a REJECT', () => {
   });
 
   it('that claims to have received what was never sent does not make the client drop what it queued', async () => {
-    const { client } = await started();
+    const { raw, client } = await stage.patient();
     const acked = client.sendWithAck('queued');
     const { peer } = await raw.opened();
     peer.write(reject({ code: 'NYOTA_SESSION_EXPIRED', retry: 'new-session', received: 1_000, sent: 0 }));
@@ -123,7 +107,7 @@ describe('a REJECT', () => {
 
   it('with retryAfterMs is obeyed', async () => {
     const clock = createFakeClock();
-    await started({ clock });
+    const { raw, patient } = await stage.patient({ clock });
     const { peer } = await raw.opened();
     peer.write(reject({ code: 'NYOTA_SERVER_BUSY', retry: 'backoff', retryAfterMs: 60_000 }));
     const { info } = await patient.hears('reconnecting', 'NYOTA_SERVER_BUSY');
@@ -135,7 +119,7 @@ describe('a REJECT', () => {
   });
 
   it('with a code and a retry of a later version is tried again, and its text is escaped', async () => {
-    await started();
+    const { raw, patient } = await stage.patient();
     const { peer } = await raw.opened();
     const words = ['NYOTA_OF_TOMORROW', 'line\n\u001b[31mred', 'perhaps', null, null, null, 'later'];
     peer.write(frame(FrameType.REJECT, {}, body(...words)));
@@ -152,7 +136,7 @@ describe('a CLOSE', () => {
     frame(FrameType.CLOSE, {}, body(code, 'said by a test', retry, afterMs, ...more));
 
   it("with 'never' stops the client, loudly", async () => {
-    const { client } = await started();
+    const { raw, patient, client } = await stage.patient();
     const { peer } = await raw.welcomed();
     await patient.hears('connect');
     peer.write(close('NYOTA_TAKEN_OVER', 'never'));
@@ -163,7 +147,7 @@ describe('a CLOSE', () => {
   });
 
   it("with 'new-session' begins a new one, and the old secret is not said again", async () => {
-    await started();
+    const { raw, patient } = await stage.patient();
     const { peer, open: first } = await raw.welcomed();
     await patient.hears('connect');
     peer.write(close('NYOTA_SESSION_INVALIDATED', 'new-session'));
@@ -175,7 +159,7 @@ describe('a CLOSE', () => {
 
   it('with retryAfterMs is obeyed, and what a later version adds is ignored', async () => {
     const clock = createFakeClock();
-    await started({ clock });
+    const { raw, patient } = await stage.patient({ clock });
     const { peer } = await raw.welcomed();
     await patient.hears('connect');
     peer.write(close('NYOTA_SERVER_CLOSING', 'elsewhere', 30_000, 'later'));
@@ -188,7 +172,7 @@ describe('a CLOSE', () => {
   });
 
   it('instead of a WELCOME is heard, whatever a later version adds to it', async () => {
-    await started();
+    const { raw, patient } = await stage.patient();
     const { peer } = await raw.opened();
     peer.write(close('NYOTA_SERVER_CLOSING', 'elsewhere', null, 'later', 'and later'));
     await patient.hears('reconnecting', 'NYOTA_SERVER_CLOSING');
@@ -201,7 +185,7 @@ describe('a CLOSE', () => {
     ['an empty array', '90'],
   ] as const) {
     it(`that is ${name} instead of a WELCOME is a protocol error`, async () => {
-      await started();
+      const { raw, patient } = await stage.patient();
       const { peer } = await raw.opened();
       peer.write(frame(FrameType.CLOSE, {}, Buffer.from(payload, 'hex')));
       await patient.hears('reconnecting', 'NYOTA_PROTOCOL_ERROR');
@@ -215,7 +199,7 @@ describe('a WELCOME', () => {
     ['that claims to have received what was never sent', { received: 3 }],
   ] as const) {
     it(`${name} is not taken`, async () => {
-      const { client } = await started();
+      const { raw, patient, client } = await stage.patient();
       client.send('queued');
       const { peer } = await raw.welcomed(message);
       peer.write(event(1, 'behind'));
@@ -230,7 +214,7 @@ describe('a WELCOME', () => {
   }
 
   it('that says that it is not the session the client came back to is never a silent resume', async () => {
-    const { client } = await started();
+    const { raw, patient, client } = await stage.patient();
     const { peer } = await raw.welcomed();
     await patient.hears('connect');
     peer.write(event(1, 'one'));
@@ -253,7 +237,7 @@ describe('a WELCOME', () => {
     ['with limits of 0', [0, 'id', false, 0, [0, 0, 0, 0]]],
   ] as const) {
     it(`${name} is a protocol error`, async () => {
-      await started();
+      const { raw, patient } = await stage.patient();
       const { peer } = await raw.opened();
       peer.write(frame(FrameType.WELCOME, {}, body(...fields)));
       await patient.hears('reconnecting', 'NYOTA_PROTOCOL_ERROR');
@@ -263,7 +247,7 @@ describe('a WELCOME', () => {
   }
 
   it('with the smallest limits there are harms nobody: it is refused, or what does not fit is', async () => {
-    const { client } = await started();
+    const { raw, patient, client } = await stage.patient();
     client.handle('ask', async () => ({ deep: { deeper: 'reply' } }));
     const { peer } = await raw.welcomed({
       limits: { ...LIMITS, maxFrameBytes: 1, maxDepth: 1, maxValues: 1 },
@@ -282,7 +266,7 @@ describe('a WELCOME', () => {
 
   it('that never comes whole is waited for until handshakeTimeoutMs', async () => {
     const clock = createFakeClock();
-    await started({ clock, handshakeTimeoutMs: 5_000 });
+    const { raw, patient } = await stage.patient({ clock, handshakeTimeoutMs: 5_000 });
     const { peer } = await raw.opened();
     peer.write(lengthOnly(1_000), Buffer.alloc(500));
     await clock.advance(5_000);
@@ -292,7 +276,7 @@ describe('a WELCOME', () => {
 
 describe('a GOAWAY', () => {
   it('that is none is a protocol error, and the client comes back', async () => {
-    await started();
+    const { raw, patient } = await stage.patient();
     const { peer } = await raw.welcomed();
     await patient.hears('connect');
     peer.write(frame(FrameType.GOAWAY, {}, body('soon', [])));

@@ -3,16 +3,12 @@
  */
 import { describe, expect, it } from 'vitest';
 import { FrameType } from '../../support/frame-type.js';
-import { Arena, closeAfterEach, Patient } from '../../support/hostile-arena.js';
-import { ack, event, frame, open, type RawPeer, RawServer, request } from '../../support/raw-peer.js';
+import { useStage } from '../../support/hostile-arena.js';
+import { ack, event, frame, open, type RawPeer, request } from '../../support/raw-peer.js';
 
 const SECRET = Buffer.alloc(32, 11);
 
-let arena: Arena | undefined;
-let raw: RawServer | undefined;
-let patient: Patient | undefined;
-
-closeAfterEach(() => ({ arena, raw, patient }));
+const stage = useStage();
 
 describe('a server', () => {
   for (const [name, bytes] of [
@@ -25,7 +21,7 @@ describe('a server', () => {
     ],
   ] as const) {
     it(`ends a session whose client acknowledges what was never sent, by ${name}`, async () => {
-      arena = await Arena.start();
+      const arena = await stage.arena();
       const peer = await arena.peer();
       const { sessionId } = await peer.open();
       peer.write(bytes, event(2, 'behind'));
@@ -38,7 +34,7 @@ describe('a server', () => {
   it('begins one session for two connections that open it at the same moment', async () => {
     const waiting: Array<(identity: string) => void> = [];
     let opened = 0;
-    arena = await Arena.start({
+    const arena = await stage.arena({
       authenticate: (credentials) =>
         credentials === 'twice' ? new Promise<string>((resolve) => waiting.push(resolve)) : 'witness',
     });
@@ -58,7 +54,7 @@ describe('a server', () => {
 
   it('ends a session whose client claims to have received more than was sent, or less than it acknowledged', async () => {
     for (const received of [5, 0]) {
-      arena = await Arena.start();
+      const arena = await stage.arena();
       const peer = await arena.peer();
       const { sessionId } = await peer.open({ secret: SECRET });
       arena.session(sessionId).send('one');
@@ -73,13 +69,11 @@ describe('a server', () => {
       expect(arena.server.sessions.has(sessionId)).toBe(false);
       expect(arena.dispatched.all).toEqual([['acked']]);
       await arena.unharmed();
-      await arena.close();
     }
-    arena = undefined;
   });
 
   it('drops a frame that comes again, and acknowledges it again', async () => {
-    arena = await Arena.start();
+    const arena = await stage.arena();
     const peer = await arena.peer();
     const { sessionId } = await peer.open();
     peer.write(event(1, 'once'), event(2, 'twice'));
@@ -97,7 +91,7 @@ describe('a server', () => {
 
   it('does not run a request again that comes again', async () => {
     let runs = 0;
-    arena = await Arena.start({ onSession: (session) => session.handle('count', () => ++runs) });
+    const arena = await stage.arena({ onSession: (session) => session.handle('count', () => ++runs) });
     const peer = await arena.peer();
     await peer.open();
     peer.write(
@@ -113,7 +107,7 @@ describe('a server', () => {
   });
 
   it('closes on a gap, and takes up where it was when the client comes back', async () => {
-    arena = await Arena.start();
+    const arena = await stage.arena();
     const peer = await arena.peer();
     const { sessionId } = await peer.open({ secret: SECRET });
     peer.write(event(1, 'one'), event(3, 'three'), event(2, 'two'));
@@ -130,7 +124,7 @@ describe('a server', () => {
 
 describe('a second connection for the same session', () => {
   it('wins: the old one is told so and nothing is lost or doubled in either direction', async () => {
-    arena = await Arena.start();
+    const arena = await stage.arena();
     const old = await arena.peer();
     const { sessionId } = await old.open({ secret: SECRET });
     const session = arena.session(sessionId);
@@ -163,7 +157,7 @@ describe('a second connection for the same session', () => {
   });
 
   it('without the mark that it resumes (its WELCOME was lost) finds the same session', async () => {
-    arena = await Arena.start();
+    const arena = await stage.arena();
     const old = await arena.peer();
     const { sessionId } = await old.open({ secret: SECRET });
     const young = await arena.peer();
@@ -174,8 +168,7 @@ describe('a second connection for the same session', () => {
   });
 
   it('leaves the losing client stopped: it says so, and does not come back by itself', async () => {
-    raw = await RawServer.listen();
-    patient = new Patient({ port: raw.port });
+    const { raw, patient } = await stage.patient();
     const { peer } = await raw.welcomed();
     await patient.hears('connect');
     const code = 'NYOTA_TAKEN_OVER';
@@ -199,8 +192,7 @@ describe('a second connection for the same session', () => {
 
 describe('a client', () => {
   it('takes a server that acknowledges what was never sent for another: a new session, and a gap', async () => {
-    raw = await RawServer.listen();
-    patient = new Patient({ port: raw.port });
+    const { raw, patient } = await stage.patient();
     const { peer, open: first } = await raw.welcomed();
     await patient.hears('connect');
     patient.client.send('sent');
@@ -215,8 +207,7 @@ describe('a client', () => {
   });
 
   it('drops a frame that comes again, and acknowledges it again', async () => {
-    raw = await RawServer.listen();
-    patient = new Patient({ port: raw.port });
+    const { raw, patient } = await stage.patient();
     const { peer } = await raw.welcomed();
     peer.write(event(1, 'once'));
     await peer.next(FrameType.ACK, ({ ack: upTo }) => upTo === 1);
@@ -227,8 +218,7 @@ describe('a client', () => {
   });
 
   it('closes on a gap, and asks for what it missed', async () => {
-    raw = await RawServer.listen();
-    patient = new Patient({ port: raw.port });
+    const { raw, patient } = await stage.patient();
     const { peer } = await raw.welcomed();
     peer.write(event(1, 'one'), event(3, 'three'));
     await patient.hears('disconnect', 'NYOTA_SEQUENCE_GAP');

@@ -4,16 +4,12 @@
 import { describe, expect, it } from 'vitest';
 import { createFakeClock } from '../../../src/testing/index.js';
 import { FrameType } from '../../support/frame-type.js';
-import { Arena, closeAfterEach, Patient } from '../../support/hostile-arena.js';
-import { ack, body, event, frame, RawServer } from '../../support/raw-peer.js';
+import { useStage } from '../../support/hostile-arena.js';
+import { ack, body, event, frame } from '../../support/raw-peer.js';
 
 const MIB = 1024 * 1024;
 
-let arena: Arena | undefined;
-let raw: RawServer | undefined;
-let patient: Patient | undefined;
-
-closeAfterEach(() => ({ arena, raw, patient }));
+const stage = useStage();
 
 describe('a frame that stays partial', () => {
   const partial = event(1, 'partial', 'x'.repeat(200));
@@ -22,7 +18,7 @@ describe('a frame that stays partial', () => {
     it(`after ${cut} bytes is closed at stallTimeoutMs by a server`, async () => {
       const clock = createFakeClock();
       // Pings are far away: it is not silence that ends it.
-      arena = await Arena.start({ clock, stallTimeoutMs: 5_000, pingIntervalMs: 100_000 });
+      const arena = await stage.arena({ clock, stallTimeoutMs: 5_000, pingIntervalMs: 100_000 });
       const peer = await arena.peer();
       const { sessionId } = await peer.open();
       const session = arena.session(sessionId);
@@ -41,7 +37,7 @@ describe('a frame that stays partial', () => {
 
   it('is closed at stallTimeoutMs however steadily a byte of it comes', async () => {
     const clock = createFakeClock();
-    arena = await Arena.start({ clock, stallTimeoutMs: 5_000, pingIntervalMs: 100_000 });
+    const arena = await stage.arena({ clock, stallTimeoutMs: 5_000, pingIntervalMs: 100_000 });
     const peer = await arena.peer();
     const { sessionId } = await peer.open();
     const session = arena.session(sessionId);
@@ -58,7 +54,7 @@ describe('a frame that stays partial', () => {
 
   it('is no stall of the peer while this side itself does not read', async () => {
     const clock = createFakeClock();
-    arena = await Arena.start({ clock, stallTimeoutMs: 5_000, pingIntervalMs: 100_000 });
+    const arena = await stage.arena({ clock, stallTimeoutMs: 5_000, pingIntervalMs: 100_000 });
     const peer = await arena.peer();
     const { sessionId } = await peer.open();
     const session = arena.session(sessionId);
@@ -75,8 +71,7 @@ describe('a frame that stays partial', () => {
 
   it('is closed at stallTimeoutMs by a client, which comes back', async () => {
     const clock = createFakeClock();
-    raw = await RawServer.listen();
-    patient = new Patient({ port: raw.port, clock, stallTimeoutMs: 5_000, pingIntervalMs: 100_000 });
+    const { raw, patient } = await stage.patient({ clock, stallTimeoutMs: 5_000, pingIntervalMs: 100_000 });
     const { peer } = await raw.welcomed();
     await patient.hears('connect');
     const before = patient.client.stats().bytesReceived;
@@ -90,7 +85,7 @@ describe('a frame that stays partial', () => {
 
 describe('a peer that never reads', () => {
   it('is closed at stallTimeoutMs, holds bounded memory until then, and others are served meanwhile', async () => {
-    arena = await Arena.start({ stallTimeoutMs: 400, maxOutboxBytes: 12 * MIB });
+    const arena = await stage.arena({ stallTimeoutMs: 400, maxOutboxBytes: 12 * MIB });
     const { server, witness } = arena;
     let heard = 0;
     witness.on('news', () => heard++);
@@ -118,7 +113,7 @@ describe('a peer that never reads', () => {
 
   it('and says that it has paused is not taken for dead, and holds bounded memory', async () => {
     const clock = createFakeClock();
-    arena = await Arena.start({
+    const arena = await stage.arena({
       clock,
       stallTimeoutMs: 5_000,
       pingIntervalMs: 100_000,
@@ -144,9 +139,7 @@ describe('a peer that never reads', () => {
   });
 
   it('as a server: the client keeps a bounded outbox, says STALLED, and dials again', async () => {
-    raw = await RawServer.listen();
-    patient = new Patient({ port: raw.port, stallTimeoutMs: 300, maxOutboxBytes: 12 * MIB });
-    const { client } = patient;
+    const { raw, patient, client } = await stage.patient({ stallTimeoutMs: 300, maxOutboxBytes: 12 * MIB });
     const { peer } = await raw.welcomed();
     await patient.hears('connect');
     peer.socket.pause();
@@ -164,7 +157,7 @@ describe('a peer that never reads', () => {
 describe('a peer that says nothing any more', () => {
   it('is closed by a server after pingIntervalMs and pingTimeoutMs', async () => {
     const clock = createFakeClock();
-    arena = await Arena.start({ clock, pingIntervalMs: 5_000, pingTimeoutMs: 3_000 });
+    const arena = await stage.arena({ clock, pingIntervalMs: 5_000, pingTimeoutMs: 3_000 });
     const peer = await arena.peer();
     const { sessionId } = await peer.open();
     await arena.advance(clock, 7_900, 1_000);
@@ -177,7 +170,7 @@ describe('a peer that says nothing any more', () => {
 
   it('is kept while any byte comes', async () => {
     const clock = createFakeClock();
-    arena = await Arena.start({ clock, pingIntervalMs: 5_000, pingTimeoutMs: 3_000 });
+    const arena = await stage.arena({ clock, pingIntervalMs: 5_000, pingTimeoutMs: 3_000 });
     const peer = await arena.peer();
     const { sessionId } = await peer.open();
     for (let seq = 1; seq <= 6; seq++) {
@@ -190,8 +183,7 @@ describe('a peer that says nothing any more', () => {
 
   it('is left by a client after pingIntervalMs and pingTimeoutMs', async () => {
     const clock = createFakeClock();
-    raw = await RawServer.listen();
-    patient = new Patient({ port: raw.port, clock, pingIntervalMs: 5_000, pingTimeoutMs: 3_000 });
+    const { raw, patient } = await stage.patient({ clock, pingIntervalMs: 5_000, pingTimeoutMs: 3_000 });
     await raw.welcomed();
     await patient.hears('connect');
     await clock.advance(8_100);

@@ -4,8 +4,8 @@
  */
 import { describe, expect, it } from 'vitest';
 import { FrameType } from '../../support/frame-type.js';
-import { Arena, closeAfterEach, Patient } from '../../support/hostile-arena.js';
-import { body, event, frame, RawServer } from '../../support/raw-peer.js';
+import { useStage } from '../../support/hostile-arena.js';
+import { body, event, frame } from '../../support/raw-peer.js';
 
 const VALUE = Buffer.from([0x2a]);
 
@@ -29,11 +29,7 @@ function hugeValue(): Buffer {
   return value;
 }
 
-let arena: Arena | undefined;
-let raw: RawServer | undefined;
-let patient: Patient | undefined;
-
-closeAfterEach(() => ({ arena, raw, patient }));
+const stage = useStage();
 
 describe('a server', () => {
   const { PROTOCOL, PAYLOAD } = { PROTOCOL: 'NYOTA_PROTOCOL_ERROR', PAYLOAD: 'NYOTA_PAYLOAD_REFUSED' };
@@ -65,7 +61,7 @@ describe('a server', () => {
 
   for (const [name, bytes, code] of BAD) {
     it(`closes on ${name}, and the frame counts as never received`, async () => {
-      arena = await Arena.start();
+      const arena = await stage.arena();
       const secret = Buffer.alloc(32, 5);
       const peer = await arena.peer();
       const { sessionId } = await peer.open({ secret });
@@ -89,7 +85,7 @@ describe('a server', () => {
 
   for (const [name, bytes, code] of REFUSED) {
     it(`refuses to write ${name}, and the connection lives`, async () => {
-      arena = await Arena.start();
+      const arena = await stage.arena();
       const peer = await arena.peer();
       const { sessionId } = await peer.open();
       peer.write(bytes, event(2, 'behind'));
@@ -103,7 +99,7 @@ describe('a server', () => {
   }
 
   it('keeps a store within 10 000 keys, whoever writes', async () => {
-    arena = await Arena.start();
+    const arena = await stage.arena();
     const peer = await arena.peer();
     const { sessionId } = await peer.open();
     for (let i = 1; i <= 10_001; i++) {
@@ -116,7 +112,7 @@ describe('a server', () => {
   });
 
   it('takes keys that are traps for careless objects as the plain keys that they are', async () => {
-    arena = await Arena.start();
+    const arena = await stage.arena();
     const peer = await arena.peer();
     const { sessionId } = await peer.open();
     const keys = ['__proto__', 'constructor', 'prototype', 'toString', 'hasOwnProperty'];
@@ -150,9 +146,7 @@ describe('a client', () => {
 
   for (const [name, bytes] of BAD) {
     it(`drops a server that sends ${name}, and its store stays as it was`, async () => {
-      raw = await RawServer.listen();
-      patient = new Patient({ port: raw.port });
-      const { client } = patient;
+      const { raw, patient, client } = await stage.patient();
       client.set('mine', 'pending');
       const { peer } = await raw.welcomed();
       await peer.next(FrameType.KV_OP);
@@ -170,8 +164,7 @@ describe('a client', () => {
   }
 
   it('refuses the payload of a value as it refuses any other', async () => {
-    raw = await RawServer.listen();
-    patient = new Patient({ port: raw.port });
+    const { raw, patient } = await stage.patient();
     const { peer } = await raw.welcomed();
     await patient.hears('connect');
     peer.write(delta(1, 'key', 1, Buffer.alloc(4_000, 0x91)));
@@ -181,8 +174,7 @@ describe('a client', () => {
   });
 
   it('does not let a server fill its memory through the store: at most 10 000 keys', async () => {
-    raw = await RawServer.listen();
-    patient = new Patient({ port: raw.port });
+    const { raw, patient } = await stage.patient();
     const { peer } = await raw.welcomed();
     await patient.hears('connect');
     for (let i = 1; i <= 10_001; i++) peer.write(delta(i, `key ${i}`, i, VALUE));
@@ -191,8 +183,7 @@ describe('a client', () => {
   });
 
   it('does not take a value above 64 KiB from a server', async () => {
-    raw = await RawServer.listen();
-    patient = new Patient({ port: raw.port });
+    const { raw, patient } = await stage.patient();
     const { peer } = await raw.welcomed();
     await patient.hears('connect');
     peer.write(delta(1, 'key', 1, hugeValue()));

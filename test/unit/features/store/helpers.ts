@@ -2,7 +2,6 @@
  * Short ways to say what the store tests say often. Imports the store's types only.
  */
 
-import { NyotaError } from '../../../../src/errors.js';
 import type { Change, WriteOp } from '../../../../src/features/store/writes.js';
 
 export const bytes = (text: string): Buffer => Buffer.from(text);
@@ -40,14 +39,3 @@ export const show = (changes: Iterable<Change>): string[] =>
   [...changes].map(({ key, bytes, revision }) =>
     bytes === undefined ? `-${key}@${revision}` : `${key}=${bytes.toString()}@${revision}`,
   );
-
-/** The code of the NyotaError that `fn` throws; anything else it throws is thrown on. */
-export function codeOf(fn: () => unknown): string {
-  try {
-    fn();
-  } catch (error) {
-    if (error instanceof NyotaError) return error.code;
-    throw error;
-  }
-  return 'nothing thrown';
-}

@@ -7,7 +7,8 @@ import {
   checkValueSize,
   DEFAULT_STORE_LIMITS,
 } from '../../../../src/features/store/writes.js';
-import { bytes, cas, codeOf, del, set } from './helpers.js';
+import { thrownCode } from '../../../support/session-codes.js';
+import { bytes, cas, del, set } from './helpers.js';
 
 describe('checkKey', () => {
   test.each([
@@ -21,23 +22,23 @@ describe('checkKey', () => {
     [' '],
     ['\u0000'],
   ])('takes %j', (key) => {
-    expect(codeOf(() => checkKey(key))).toBe('nothing thrown');
+    expect(thrownCode(() => checkKey(key))).toBe('nothing thrown');
   });
 
   test.each([[''], ['x'.repeat(257)], [`${'é'.repeat(128)}x`], [undefined], [1], [null], [{}], [['a']]])(
     'refuses %j as no key',
     (key) => {
-      expect(codeOf(() => checkKey(key))).toBe('NYOTA_INVALID_ARGUMENT');
+      expect(thrownCode(() => checkKey(key))).toBe('NYOTA_INVALID_ARGUMENT');
     },
   );
 
   test('refuses half a surrogate pair: the other side would see another key', () => {
-    expect(codeOf(() => checkKey('a\ud800'))).toBe('NYOTA_INVALID_ARGUMENT');
-    expect(codeOf(() => checkKey('\udc00a'))).toBe('NYOTA_INVALID_ARGUMENT');
+    expect(thrownCode(() => checkKey('a\ud800'))).toBe('NYOTA_INVALID_ARGUMENT');
+    expect(thrownCode(() => checkKey('\udc00a'))).toBe('NYOTA_INVALID_ARGUMENT');
   });
 
   test('refuses sessionID as read only', () => {
-    expect(codeOf(() => checkKey('sessionID'))).toBe('NYOTA_READ_ONLY_KEY');
+    expect(thrownCode(() => checkKey('sessionID'))).toBe('NYOTA_READ_ONLY_KEY');
   });
 
   test('escapes the key in its message', () => {
@@ -48,8 +49,8 @@ describe('checkKey', () => {
 describe('checkValueSize', () => {
   test('takes a value at the limit and names key, size and limit of a larger one', () => {
     const limits = { ...DEFAULT_STORE_LIMITS, maxValueBytes: 4 };
-    expect(codeOf(() => checkValueSize('k', bytes('1234'), limits))).toBe('nothing thrown');
-    expect(codeOf(() => checkValueSize('k', bytes('12345'), limits))).toBe('NYOTA_STORE_LIMIT');
+    expect(thrownCode(() => checkValueSize('k', bytes('1234'), limits))).toBe('nothing thrown');
+    expect(thrownCode(() => checkValueSize('k', bytes('12345'), limits))).toBe('NYOTA_STORE_LIMIT');
     expect(() => checkValueSize('k\n', bytes('12345'), limits)).toThrow(/"k\\n" has 5 bytes, the limit is 4/);
   });
 });
@@ -70,7 +71,7 @@ describe('checkOp', () => {
     ['a time to live of more than 48 bits', set('k', 'v', 2 ** 48), 'NYOTA_INVALID_ARGUMENT'],
     ['a negative expected revision', cas('k', -1, 'v'), 'NYOTA_INVALID_ARGUMENT'],
   ])('refuses %s', (_name, op, code) => {
-    expect(codeOf(() => checkOp(op, limits))).toBe(code);
+    expect(thrownCode(() => checkOp(op, limits))).toBe(code);
   });
 
   test('takes what is at the limits', () => {
@@ -80,11 +81,13 @@ describe('checkOp', () => {
       cas('1234', 0, undefined),
       cas('k', 2 ** 48 - 1, ''),
     ]) {
-      expect(codeOf(() => checkOp(op, limits))).toBe('nothing thrown');
+      expect(thrownCode(() => checkOp(op, limits))).toBe('nothing thrown');
     }
   });
 
   test('refuses sessionID also where keys must be shorter', () => {
-    expect(codeOf(() => checkOp(set('sessionID', 'v'), DEFAULT_STORE_LIMITS))).toBe('NYOTA_READ_ONLY_KEY');
+    expect(thrownCode(() => checkOp(set('sessionID', 'v'), DEFAULT_STORE_LIMITS))).toBe(
+      'NYOTA_READ_ONLY_KEY',
+    );
   });
 });

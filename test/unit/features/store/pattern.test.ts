@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest';
 import { compilePattern } from '../../../../src/features/store/pattern.js';
-import { codeOf } from './helpers.js';
+import { thrownCode } from '../../../support/session-codes.js';
 
 describe('compilePattern', () => {
   test.each<[string, string[], string[]]>([
@@ -45,6 +45,6 @@ describe('compilePattern', () => {
 
   test('refuses what is neither', () => {
     const untyped: (pattern: unknown) => unknown = compilePattern as (pattern: unknown) => unknown;
-    expect(codeOf(() => untyped(7))).toBe('NYOTA_INVALID_ARGUMENT');
+    expect(thrownCode(() => untyped(7))).toBe('NYOTA_INVALID_ARGUMENT');
   });
 });

@@ -4,7 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { NyotaError } from '../../../../src/errors.js';
 import { Replica } from '../../../../src/features/store/replica.js';
 import type { Change } from '../../../../src/features/store/writes.js';
-import { bytes, cas, change, codeOf, del, set, show } from './helpers.js';
+import { thrownCode } from '../../../support/session-codes.js';
+import { bytes, cas, change, del, set, show } from './helpers.js';
 
 const lost = new NyotaError('NYOTA_SESSION_LOST', 'lost');
 
@@ -181,7 +182,7 @@ describe('abandon and clear', () => {
     replica.clear();
     expect(show(replica.delta(change('a', '1', 1)))).toEqual(['a=1@1']);
     replica.submit(set('a', '2'), 1);
-    expect(codeOf(() => replica.result(1, 2))).toBe('nothing thrown');
+    expect(thrownCode(() => replica.result(1, 2))).toBe('nothing thrown');
   });
 
   test('a great many pending writes are answered at the cost of one each', () => {

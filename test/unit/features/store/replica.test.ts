@@ -4,7 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { NyotaError } from '../../../../src/errors.js';
 import { Replica } from '../../../../src/features/store/replica.js';
 import { DEFAULT_STORE_LIMITS } from '../../../../src/features/store/writes.js';
-import { bytes, cas, change, codeOf, del, set, show } from './helpers.js';
+import { thrownCode } from '../../../support/session-codes.js';
+import { bytes, cas, change, del, set, show } from './helpers.js';
 
 const refused = (current?: { bytes: Buffer; revision: number }) => ({
   error: new NyotaError('NYOTA_STORE_LIMIT', 'full'),
@@ -61,7 +62,7 @@ describe('a write', () => {
   test('a frame number that does not rise is a mistake of the caller, and changes nothing', () => {
     const replica = new Replica();
     replica.submit(set('a', '1'), 2);
-    expect(codeOf(() => replica.submit(set('a', '2'), 2))).toBe('NYOTA_INTERNAL');
+    expect(thrownCode(() => replica.submit(set('a', '2'), 2))).toBe('NYOTA_INTERNAL');
     expect([text(replica, 'a'), replica.pending]).toEqual(['1', 1]);
   });
 });
@@ -269,7 +270,7 @@ describe('an answer that no honest server gives is an error, and changes nothing
     replica.submit(set('a', '1'), 2);
     replica.submit(set('b', '1'), 4);
     const refusal = isRefused ? refused() : undefined;
-    expect(codeOf(() => replica.result(upToSeq, revision, refusal))).toBe('NYOTA_PROTOCOL_ERROR');
+    expect(thrownCode(() => replica.result(upToSeq, revision, refusal))).toBe('NYOTA_PROTOCOL_ERROR');
     expect([replica.pending, replica.size, replica.confirmed('a')]).toEqual([2, 2, undefined]);
     replica.result(4, 2);
     expect(replica.pending).toBe(0);
@@ -280,12 +281,12 @@ describe('an answer that no honest server gives is an error, and changes nothing
     replica.submit(set('a', '1'), 1);
     replica.result(1, 5);
     replica.submit(set('b', '1'), 2);
-    expect(codeOf(() => replica.result(2, 5))).toBe('NYOTA_PROTOCOL_ERROR');
-    expect(codeOf(() => replica.result(1, 6))).toBe('NYOTA_PROTOCOL_ERROR');
+    expect(thrownCode(() => replica.result(2, 5))).toBe('NYOTA_PROTOCOL_ERROR');
+    expect(thrownCode(() => replica.result(1, 6))).toBe('NYOTA_PROTOCOL_ERROR');
   });
 
   test('an answer to nothing', () => {
-    expect(codeOf(() => new Replica().result(0, 1))).toBe('NYOTA_PROTOCOL_ERROR');
+    expect(thrownCode(() => new Replica().result(0, 1))).toBe('NYOTA_PROTOCOL_ERROR');
   });
 });
 
@@ -293,19 +294,19 @@ describe('check', () => {
   test('refuses keys and values over the limits, whatever the kind of write', () => {
     const replica = new Replica({ ...DEFAULT_STORE_LIMITS, maxKeyBytes: 2, maxValueBytes: 2 });
     for (const op of [set('abc', '1'), del('abc'), set('a', '123'), cas('a', 0, '123')]) {
-      expect(codeOf(() => replica.check(op))).toBe('NYOTA_STORE_LIMIT');
+      expect(thrownCode(() => replica.check(op))).toBe('NYOTA_STORE_LIMIT');
     }
     for (const op of [set('ab', '12'), del('ab'), cas('ab', 0, undefined)]) replica.check(op);
-    expect(codeOf(() => replica.check(set('sessionID', '1')))).toBe('NYOTA_STORE_LIMIT');
-    expect(codeOf(() => new Replica().check(set('sessionID', '1')))).toBe('NYOTA_READ_ONLY_KEY');
+    expect(thrownCode(() => replica.check(set('sessionID', '1')))).toBe('NYOTA_STORE_LIMIT');
+    expect(thrownCode(() => new Replica().check(set('sessionID', '1')))).toBe('NYOTA_READ_ONLY_KEY');
   });
 
   test('refuses a new key while as many as may be are visible', () => {
     const replica = new Replica({ ...DEFAULT_STORE_LIMITS, maxKeys: 2 });
     replica.delta(change('a', '1', 1));
     replica.submit(set('b', '1'), 1);
-    expect(codeOf(() => replica.check(set('c', '1')))).toBe('NYOTA_STORE_LIMIT');
-    expect(codeOf(() => replica.check(cas('c', 0, '1')))).toBe('NYOTA_STORE_LIMIT');
+    expect(thrownCode(() => replica.check(set('c', '1')))).toBe('NYOTA_STORE_LIMIT');
+    expect(thrownCode(() => replica.check(cas('c', 0, '1')))).toBe('NYOTA_STORE_LIMIT');
     for (const op of [set('a', '2'), set('b', '2'), del('c'), cas('c', 0, undefined)]) replica.check(op);
     replica.submit(del('a'), 2);
     replica.check(set('c', '1'));

@@ -3,7 +3,8 @@
 import { describe, expect, test } from 'vitest';
 import { Sequencer } from '../../../../src/features/store/sequencer.js';
 import { DEFAULT_STORE_LIMITS, type StoreLimits } from '../../../../src/features/store/writes.js';
-import { cas, codeOf, del, set, show } from './helpers.js';
+import { thrownCode } from '../../../support/session-codes.js';
+import { cas, del, set, show } from './helpers.js';
 
 function create(limits: Partial<StoreLimits> = {}) {
   const clock = { now: 1000 };
@@ -94,7 +95,7 @@ describe('limits', () => {
   ])('%s: thrown at the server, refused to the client, nothing changed', (_name, limits, op) => {
     const { store } = create(limits);
     store.write(set('a', '1'));
-    if (op.kind === 'set') expect(codeOf(() => store.write(op))).toBe('NYOTA_STORE_LIMIT');
+    if (op.kind === 'set') expect(thrownCode(() => store.write(op))).toBe('NYOTA_STORE_LIMIT');
     expect(apply(store, op)).toBe(`NYOTA_STORE_LIMIT ${op.key === 'a' ? 1 : 'none'}`);
     expect([store.revision, store.size, store.bytes]).toEqual([1, 1, 2]);
   });
@@ -115,7 +116,7 @@ describe('limits', () => {
     expect(apply(store, set('sessionID', '1'))).toBe('NYOTA_READ_ONLY_KEY none');
     expect(apply(store, set('', '1'))).toBe('NYOTA_INVALID_ARGUMENT none');
     expect(apply(store, set('a', '1', 0))).toBe('NYOTA_INVALID_ARGUMENT none');
-    expect(codeOf(() => store.write(set('sessionID', '1')))).toBe('NYOTA_READ_ONLY_KEY');
+    expect(thrownCode(() => store.write(set('sessionID', '1')))).toBe('NYOTA_READ_ONLY_KEY');
   });
 });
 
