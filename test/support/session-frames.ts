@@ -74,11 +74,12 @@ export class ScriptedPeer {
     core.link.chunkEnd(this.generation);
   }
 
-  /** All that the side wants written now. */
+  /** All that the side wants written now: nothing where it has not asked for it (`wake`). */
   written(): Written[] {
     const frames: Written[] = [];
-    const decoder = new FrameDecoder(32 * 1024 * 1024);
+    if (!this.side.woken) return frames;
     this.side.woken = false;
+    const decoder = new FrameDecoder(32 * 1024 * 1024);
     for (let piece = this.pull(); piece !== undefined; piece = this.pull()) decoder.push(piece);
     while (decoder.next()) {
       const { type, seq, ack: acked, source, start, end } = decoder;

@@ -30,6 +30,8 @@ export interface PairOptions {
 interface End {
   /** Undefined before the handshake is through. */
   generation: number | undefined;
+  /** Its writer had to stop: it goes on once there is room. */
+  full: boolean;
   readonly inward: SessionLane;
   readonly outward: SessionLane;
 }
@@ -73,8 +75,8 @@ export class SessionPair implements SideWorld {
     const { client, server } = this;
     const up = new SessionLane(server.core.link.limits.maxFrameBytes);
     const down = new SessionLane(client.core.link.limits.maxFrameBytes);
-    this.#ends.client = { generation: undefined, inward: down, outward: up };
-    this.#pendingServerEnd = { generation: undefined, inward: up, outward: down };
+    this.#ends.client = { generation: undefined, full: false, inward: down, outward: up };
+    this.#pendingServerEnd = { generation: undefined, full: false, inward: up, outward: down };
     const open = encodeOpen({
       features: 0,
       secret: Buffer.alloc(SECRET_BYTES),
@@ -106,7 +108,7 @@ export class SessionPair implements SideWorld {
       const end = this.#ends[role];
       if (end === undefined) continue;
       const { generation } = end;
-      this.#ends[role] = { generation, inward: new SessionLane(1), outward: new SessionLane(1) };
+      this.#ends[role] = { generation, full: false, inward: new SessionLane(1), outward: new SessionLane(1) };
     }
   }
 
@@ -146,15 +148,18 @@ export class SessionPair implements SideWorld {
     return true;
   }
 
-  /** Writes what the sides want written, as far as there is room. */
+  /** Writes what the sides want written, as far as there is room. A side that has not asked for it (`wake`) writes nothing. */
   pump(): void {
     for (const role of ['client', 'server'] as const) {
       const side = this[role];
       const end = this.#ends[role];
+      const asked = side.woken;
       side.woken = false;
-      if (end?.generation === undefined) continue;
+      if (end?.generation === undefined || !(asked || end.full)) continue;
+      end.full = true;
       while (end.outward.bytes < this.#laneBytes) {
         const piece = side.core.link.pull(end.generation);
+        end.full = piece !== undefined;
         if (piece === undefined) break;
         end.outward.write(piece);
       }
