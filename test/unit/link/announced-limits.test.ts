@@ -35,6 +35,34 @@ describe('limits that the other side announces', () => {
     expect(thrownCode(() => events.sendEncoded(body))).not.toBe('nothing thrown');
   });
 
+  it('change nothing where they are larger than this side’s own: the smaller ones hold', () => {
+    const own = { maxFrameBytes: 1_024, maxDepth: 6, maxValues: 100 };
+    const peer = new ScriptedPeer('client', own);
+    peer.attach(0, { maxFrameBytes: 100_000, maxDepth: 60, maxValues: 10_000 });
+    expect(thrownCode(() => peer.side.send('e', ['x'.repeat(2_000)]))).toBe('NYOTA_FRAME_TOO_LARGE');
+    expect(thrownCode(() => peer.side.send('e', [deep]))).toBe('NYOTA_PAYLOAD_TOO_COMPLEX');
+    expect(thrownCode(() => peer.side.send('e', [wide]))).toBe('NYOTA_PAYLOAD_TOO_COMPLEX');
+  });
+
+  it('count what is no plain data by the same depth and number', () => {
+    const peer = new ScriptedPeer('client');
+    peer.attach(0, SMALL);
+    const nested = (depth: number, inmost: unknown): unknown =>
+      depth === 0 ? inmost : [nested(depth - 1, inmost)];
+    const refused = (value: unknown): boolean =>
+      thrownCode(() => peer.side.send('e', [value])) !== 'nothing thrown';
+    const list = (count: number, last: unknown): unknown[] => [
+      ...Array.from({ length: count }, () => 1),
+      last,
+    ];
+    for (let depth = 0; depth < 8; depth++) {
+      expect([depth, refused(nested(depth, new Date(0)))]).toEqual([depth, refused(nested(depth, 1))]);
+    }
+    for (let count = 85; count < 105; count++) {
+      expect([count, refused(list(count, new Date(0)))]).toEqual([count, refused(list(count, 1))]);
+    }
+  });
+
   it('take back what was queued before, tell its sender, and let the rest through', () => {
     const peer = new ScriptedPeer('client');
     const told: unknown[] = [];

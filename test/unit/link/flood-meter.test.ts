@@ -56,4 +56,24 @@ describe('a connection', () => {
       expect(thrownCode(flood)).toBe('NYOTA_CONTROL_FLOOD');
     }
   });
+
+  it('takes a replay on each connection for none, however often it comes', () => {
+    const peer = attached();
+    const replay = Array.from({ length: 150 }, (_, i) => event(i + 1, 'again'));
+    for (let connection = 0; connection < 4; connection++) {
+      peer.feed(...replay);
+      peer.attach();
+    }
+    expect(peer.side.core.link.counters.duplicatesDropped).toBe(450);
+  });
+
+  it('ends for a flood of frames that are no business of the link', () => {
+    const peer = attached();
+    const { link } = peer.side.core;
+    const flood = (generation: number) => (): void => {
+      for (let i = 0; i < 200; i++) link.countControl(generation);
+    };
+    expect(thrownCode(flood(peer.generation - 1))).toBe('nothing thrown');
+    expect(thrownCode(flood(peer.generation))).toBe('NYOTA_CONTROL_FLOOD');
+  });
 });

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { FrameType } from '../../support/frame-type.js';
 import { thrownCode } from '../../support/session-codes.js';
-import { ack, ScriptedPeer } from '../../support/session-frames.js';
+import { ack, attached, request, ScriptedPeer } from '../../support/session-frames.js';
 
 const types = (frames: ReadonlyArray<{ type: number }>): number[] =>
   frames.map(({ type }) => type).filter((type) => type !== FrameType.ACK);
@@ -95,5 +95,33 @@ describe('sending', () => {
     expect(peer.side.core.link.counters.volatileDropped).toBe(2);
     expect(types(peer.messages())).toEqual(Array(3).fill(FrameType.VOLATILE));
     expect(peer.side.core.events.sendVolatile('v', [])).toBe(true);
+  });
+});
+
+describe('answers, which are never refused', () => {
+  it('end the connection of a side that keeps asking and acknowledges nothing', () => {
+    const peer = attached('server', { maxOutboxFrames: 100 });
+    peer.side.handlers.set('ask', (_args, _request, done) => done(true, null));
+    const codes = (): string[] => peer.failures.map(({ code }) => code);
+    for (let id = 1; id <= 150; id++) {
+      peer.feed(request(id, id, 'ask'));
+      peer.written();
+    }
+    expect([codes(), peer.side.core.link.outbox.frames]).toEqual([[], 150]);
+    peer.feed(request(151, 151, 'ask'));
+    expect(codes()).toEqual(['NYOTA_STALLED']);
+  });
+
+  it('may be more than the limit while they are acknowledged, also by a side that comes back', () => {
+    const peer = attached('server', { maxOutboxFrames: 100 });
+    peer.side.handlers.set('ask', (_args, _request, done) => done(true, null));
+    for (let id = 1; id <= 150; id++) peer.feed(request(id, id, 'ask'));
+    peer.written();
+    peer.attach(0);
+    peer.written();
+    for (let id = 151; id <= 175; id++) peer.feed(request(id, id, 'ask'));
+    peer.written();
+    peer.feed(ack(175));
+    expect([peer.failures, peer.side.core.link.outbox.frames]).toEqual([[], 0]);
   });
 });
