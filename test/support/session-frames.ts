@@ -107,6 +107,15 @@ export function attached(role: Role = 'server', limits: LimitOptions = {}): Scri
   return peer;
 }
 
+/** Copies of all frames that a side keeps for the other one. */
+export function keptFrames({ core }: SessionSide): Buffer[] {
+  const frames: Buffer[] = [];
+  core.link.outbox.forEach((_seq, frame) => {
+    frames.push(Buffer.from(frame));
+  });
+  return frames;
+}
+
 /** The events that the side's listeners have heard. */
 export const names = (peer: ScriptedPeer): string[] => peer.side.dispatched.map(({ event: name }) => name);
 

@@ -45,6 +45,8 @@ export class SessionSide implements SessionHost {
 
   /** The events of the other side's, in the order of their dispatch. */
   readonly dispatched: SideEvent[] = [];
+  /** The names of those that a process which died may have dispatched before. */
+  readonly redelivered: string[] = [];
   readonly reports: NyotaError[] = [];
   readonly conflicts: Conflict[] = [];
   /** What the visible changes of the store add up to, by key. */
@@ -72,8 +74,14 @@ export class SessionSide implements SessionHost {
     return this.#world.now();
   }
 
-  dispatch(event: string, args: unknown[]): PromiseLike<unknown> | undefined {
+  dispatch(
+    event: string,
+    args: unknown[],
+    _seq: number,
+    redelivered: boolean,
+  ): PromiseLike<unknown> | undefined {
     this.dispatched.push({ event, args });
+    if (redelivered) this.redelivered.push(event);
     return this.listener({ event, args });
   }
 

@@ -37,4 +37,15 @@ describe('the end of a session', () => {
     peer.feed(event(1, 'late'));
     expect([peer.side.core.link.state.is, peer.side.dispatched]).toEqual(['ended', []]);
   });
+
+  it('leaves nothing to be stored: no step follows', () => {
+    const peer = attached('client');
+    let steps = 0;
+    const { link } = peer.side.core;
+    link.keepInStore({ commit: () => void steps++, failed: () => {} });
+    peer.side.set('key', 1);
+    link.end(CLOSED);
+    link.journal?.flush();
+    expect([steps, link.journal?.unsettled]).toEqual([0, false]);
+  });
 });

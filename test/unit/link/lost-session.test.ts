@@ -1,8 +1,12 @@
 /** A new session after the old one was lost: what goes along, what is uncertain, and what becomes of the store. */
 import { describe, expect, it } from 'vitest';
 import { NyotaError } from '../../../src/errors.js';
+import { Flag, LENGTH_BYTES } from '../../../src/wire/constants.js';
+import { deferred } from '../../support/deferred.js';
 import { FrameType } from '../../support/frame-type.js';
+import { attached, event, keptFrames, names as namesOf, ScriptedPeer } from '../../support/session-frames.js';
 import { SessionPair } from '../../support/session-pair.js';
+import { microtasks } from '../../support/session-side.js';
 
 const ABORTED = new NyotaError('NYOTA_ABORTED', 'aborted');
 const names = ({ server }: SessionPair): unknown[] => server.dispatched.map(({ event }) => event);
@@ -112,6 +116,52 @@ describe('a lost session', () => {
     pair.pump();
     pair.loseSession(undefined);
     expect(pair.client.drains).toBe(1);
+  });
+
+  it('has held messages that acknowledge nothing in the new one', () => {
+    const peer = attached('client');
+    peer.side.core.link.pause();
+    peer.feed(event(1, 'held'), event(2, 'held'));
+    peer.side.core.link.restart(undefined, ABORTED, true);
+    peer.attach();
+    peer.written();
+    peer.feed(event(1, 'new', [], true));
+    // The held ones never settle, and are no numbers of this session.
+    peer.side.listener = ({ event: name }) => (name === 'held' ? new Promise(() => {}) : undefined);
+    peer.side.core.link.resume();
+    expect(namesOf(peer)).toEqual(['held', 'held', 'new']);
+    expect(peer.messages()).toMatchObject([{ type: FrameType.ACK, ack: 1 }]);
+  });
+
+  it('takes a message along with its wish to be acknowledged at once', async () => {
+    const pair = await connected();
+    pair.cut();
+    pair.client.send('wants its ack', [], () => {});
+    pair.client.send('does not');
+    pair.loseSession(undefined);
+    expect(keptFrames(pair.client).map((frame) => frame[LENGTH_BYTES + 1])).toEqual([
+      Flag.SEQ | Flag.ACK_NOW,
+      Flag.SEQ,
+    ]);
+  });
+
+  it('lets its last step let nothing of the new one out', async () => {
+    const peer = new ScriptedPeer('client');
+    const stored = deferred();
+    let steps = 0;
+    const { link } = peer.side.core;
+    link.keepInStore({
+      commit: () => (++steps === 1 ? stored.promise : new Promise(() => {})),
+      failed: () => {},
+    });
+    peer.attach();
+    peer.side.send('of the old session');
+    link.journal?.flush();
+    link.restart(undefined, ABORTED, true);
+    peer.attach();
+    stored.resolve();
+    await microtasks();
+    expect(peer.messages().filter(({ seq }) => seq > 0)).toEqual([]);
   });
 });
 

@@ -4,7 +4,7 @@ import { Flag } from '../../../src/wire/constants.js';
 import { encodeFrame } from '../../../src/wire/frame-encoder.js';
 import { FrameType } from '../../support/frame-type.js';
 import { thrownCode } from '../../support/session-codes.js';
-import { attached, event, names, request } from '../../support/session-frames.js';
+import { attached, event, keptFrames, names, request, ScriptedPeer } from '../../support/session-frames.js';
 
 describe('numbers', () => {
   it('that came before are dropped, and acknowledged again', () => {
@@ -39,5 +39,15 @@ describe('numbers', () => {
     peer.feed(encodeFrame(0x3f as FrameType, { seq: 1, flags: Flag.OPTIONAL }), event(2, 'next', [], true));
     expect(names(peer)).toEqual(['next']);
     expect(peer.messages()).toMatchObject([{ ack: 2 }]);
+  });
+
+  it('of a frame that its feature refuses are not used up: it is asked before the frame counts', () => {
+    const server = new ScriptedPeer('server');
+    server.side.set('key', 1);
+    const peer = attached();
+    expect(thrownCode(() => peer.feed(...keptFrames(server.side)))).toBe('NYOTA_PROTOCOL_ERROR');
+    expect(peer.side.core.link.inbox.received).toBe(0);
+    peer.feed(event(1, 'fine'));
+    expect(names(peer)).toEqual(['fine']);
   });
 });

@@ -225,4 +225,15 @@ describe('running listeners', () => {
     expect(outcomes).toEqual([{ reply: 'answer' }]);
     expect(names(peer)).toEqual(['a']);
   });
+
+  it('that are held cost memory besides their bytes: empty ones stop the reading too', () => {
+    const peer = attached('server', { highWaterBytes: 3_000 });
+    peer.side.listener = () => new Promise(() => {});
+    const { maxRunningHandlers } = peer.side.core.link.limits;
+    const frames = Array.from({ length: maxRunningHandlers + 20 }, (_, i) => event(i + 1, 'e'));
+    peer.feed(...frames.slice(0, maxRunningHandlers + 5));
+    expect(peer.side.reading).toBe(true);
+    peer.feed(...frames.slice(maxRunningHandlers + 5));
+    expect(peer.side.reading).toBe(false);
+  });
 });

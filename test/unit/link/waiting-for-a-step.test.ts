@@ -1,21 +1,10 @@
-/** With a durable store: what waits for a step, and what a process knows of the one before it. */
+/** With a durable store: an ack and a frame wait for their step (docs/design.md, rule 3). The journal has its own tests. */
 import { describe, expect, it } from 'vitest';
 import { ACK_DELAY_MS, Inbox } from '../../../src/link/inbox.js';
 import { Outbox } from '../../../src/link/outbox.js';
 import { SEQUENCED_HEADER_BYTES } from '../../../src/wire/constants.js';
 import { FrameType } from '../../support/frame-type.js';
-import { event, ScriptedPeer } from '../../support/session-frames.js';
 
-/** What a process before has kept of a session in which nothing was handled. */
-const EMPTY = {
-  inbound: { settled: 0, beyond: [] },
-  entries: [],
-  revision: 0,
-  outbound: [],
-  trimmed: 0,
-  lastSeq: 0,
-  resolvedSeq: 0,
-};
 const FRAME_BYTES = SEQUENCED_HEADER_BYTES + 5;
 
 describe('an ack that waits for a step', () => {
@@ -61,22 +50,5 @@ describe('an outbox that is shut', () => {
     expect(outbox.take()).toBeUndefined();
     outbox.release(1);
     expect(outbox.take()).toHaveLength(FRAME_BYTES);
-  });
-});
-
-describe('a session that another process has had before', () => {
-  it('knows what was dispatched once all has been dispatched again, not once it has arrived', () => {
-    const peer = new ScriptedPeer('server');
-    const { link } = peer.side.core;
-    link.keepInStore({ commit: () => {}, failed: () => {} }, EMPTY);
-    expect(link.knowsDispatched).toBe(false);
-    link.expectRedelivery(2);
-    peer.attach();
-    peer.side.core.link.pause();
-    peer.feed(event(1, 'a'), event(2, 'b'));
-    expect(link.knowsDispatched).toBe(false);
-    peer.side.core.link.resume();
-    expect(peer.side.dispatched.map(({ event: name }) => name)).toEqual(['a', 'b']);
-    expect(link.knowsDispatched).toBe(true);
   });
 });

@@ -95,6 +95,26 @@ describe('a client without a session', () => {
     expect((await server.ask()).refused).toBeUndefined();
   });
 
+  it('is not kept out by an attempt before it that fails while it waits', async () => {
+    const store = new MemoryStore({ durable: true });
+    const gate = deferred();
+    let calls = 0;
+    const server = new ServerSessions({
+      store: changed(store, {
+        create: async (...args) => {
+          await gate.promise;
+          if (++calls === 1) throw new Error('the disk is gone');
+          return store.create(...args);
+        },
+      }),
+    });
+    const failing = server.sessions.admit(server.dial().connection, openMessage(), undefined);
+    const waiting = server.ask({ attempt: 2 });
+    gate.resolve();
+    await expect(failing).rejects.toThrow('the disk');
+    expect((await waiting).refused).toBeUndefined();
+  });
+
   it('is refused where what authenticate returned can not be kept', async () => {
     const server = new ServerSessions({ store: new MemoryStore({ durable: true }) });
     expect((await server.ask({}, () => {})).refused).toMatchObject({ code: 'NYOTA_STORE_FAILED' });
@@ -153,6 +173,15 @@ describe('a client that comes back to a session that is held here', () => {
     const { refused } = await server.ask({ resume: true, received: 5, attempt: 2 });
     expect(refused).toEqual({ code: 'NYOTA_DIVERGED', retry: 'new-session', received: 0, sent: 0 });
     expect(server.sessions.held.size).toBe(0);
+  });
+
+  it('keeps the connection that it has where the new one is gone by then', async () => {
+    const server = new ServerSessions();
+    await server.ask();
+    const { connection } = server.dial();
+    connection.destroy();
+    await server.askOn(connection, { resume: true, attempt: 2 });
+    expect(server.only.state).toBe('attached');
   });
 
   it('ends the connection that it had before, and the session hears why', async () => {
