@@ -39,7 +39,7 @@ describe('the end of a session', () => {
   });
 
   it('leaves nothing to be stored: no step follows', () => {
-    const peer = attached('client');
+    const peer = attached('server');
     let steps = 0;
     const { link } = peer.side.core;
     link.keepInStore({ commit: () => void steps++, failed: () => {} });

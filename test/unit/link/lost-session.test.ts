@@ -131,6 +131,7 @@ describe('a lost session', () => {
     peer.side.core.link.resume();
     expect(namesOf(peer)).toEqual(['held', 'held', 'new']);
     expect(peer.messages()).toMatchObject([{ type: FrameType.ACK, ack: 1 }]);
+    expect(peer.side.core.link.idle).toBe(true);
   });
 
   it('takes a message along with its wish to be acknowledged at once', async () => {
