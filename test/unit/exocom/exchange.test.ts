@@ -231,6 +231,55 @@ describe('an answer', () => {
     ]);
   });
 
+  it('goes to the instance that asked, even if another one of its role has the activity', () => {
+    const { relay } = hub();
+    const [other, web, users] = [relay('web', '1'), relay('web', '2'), relay('users')];
+    relay('audit');
+    other.send('first', 'audit', { activityId: 'act' });
+    web.send('q', 'users create', { activityId: 'act' });
+    users.send('r', 'mongo created', { responseTo: 'q' });
+    expect([other.got, web.got]).toEqual([[], [['r', 'users created']]]);
+  });
+
+  it('to somebody else is a message like any other: it tells what caused it, and can not be taken for a reply', () => {
+    const { relay } = hub({}, { ...ROUTES, log: { receives: ['users created'] } });
+    const [web, users, log] = [relay('web'), relay('users'), relay('log')];
+    web.send('q', 'users create', { causedBy: 'a click' });
+    users.send('r', 'mongo created', { responseTo: 'q' });
+    expect(users.port.delivered).toMatchObject([{ id: 'q', causedBy: 'a click' }]);
+    expect(log.port.delivered).toMatchObject([{ id: 'r', causedBy: 'q' }]);
+    expect(log.port.delivered[0]).not.toHaveProperty('responseTo');
+  });
+
+  it('that is the last one of its role ends that role’s answers, and no other role’s', () => {
+    const routes: Routes = { ...ROUTES, audit: { sends: ['audited'], receives: ['users create'] } };
+    const { relay } = hub({}, { ...routes, web: { ...ROUTES.web, receives: ['users created', 'audited'] } });
+    const [web, users, audit] = [relay('web'), relay('users'), relay('audit')];
+    web.send('q', 'users create');
+    users.send('r', 'mongo created', { responseTo: 'q', last: true });
+    users.send('s', 'mongo created', { responseTo: 'q' });
+    audit.send('t', 'audited', { responseTo: 'q' });
+    expect(web.got).toEqual([
+      ['r', 'users created'],
+      ['t', 'audited'],
+    ]);
+    expect(users.port.told).toEqual([['s', 'EXO_UNKNOWN_REPLY'], 's']);
+  });
+
+  it.each([
+    ['another instance of the role', 'web', '2'],
+    ['another role', 'audit', '1'],
+  ])('is still waited for if %s takes the question back', (_who, role, instance) => {
+    const { relay } = hub();
+    const [web, users, audit] = [relay('web', '1'), relay('users'), relay('audit')];
+    const stranger = role === 'audit' ? audit : relay(role, instance);
+    web.send('q', 'users create');
+    stranger.cancel('q');
+    expect(users.port.cancelled).toEqual([]);
+    users.send('r', 'mongo created', { responseTo: 'q' });
+    expect(web.got).toEqual([['r', 'users created']]);
+  });
+
   it('that nobody waits for any more is not passed on, and who has the question is told', () => {
     const { relay } = hub();
     const [web, users] = [relay('web'), relay('users')];
@@ -359,6 +408,41 @@ describe('with a security role', () => {
     expect(security.port.delivered).toHaveLength(3);
     expect([web.port.told, warnings]).toEqual([[['d', 'EXO_OVERLOADED'], 'd'], ['EXO_OVERLOADED']]);
   });
+
+  it('one sender has no more bytes to be decided over than a queue holds', () => {
+    const queues = { ttlMs: 60_000, maxMessages: 100, maxBytes: 1_000 };
+    const { relay, warnings } = hub({ securityRequired: true, queues }, routes);
+    const [web, security] = [relay('web'), relay('security')];
+    for (const id of ['a', 'b']) web.send(id, 'audit', { payload: encodeBody('x'.repeat(600)) });
+    expect(security.port.delivered).toHaveLength(1);
+    expect([web.port.told, warnings]).toEqual([[['b', 'EXO_OVERLOADED'], 'b'], ['EXO_OVERLOADED']]);
+  });
+
+  it('decides from the moment it is seen, also while it is away', () => {
+    const { relay, warnings } = hub({}, null);
+    const [web, audit] = [relay('web'), relay('audit', '1', ['audit'])];
+    web.send('a', 'audit');
+    const security = relay('security');
+    web.send('b', 'audit');
+    expect(security.port.delivered.map(({ name }) => name)).toEqual(['authorize message']);
+    security.send('1', 'message unauthorized', { responseTo: security.port.delivered[0]?.id ?? '' });
+    security.gone();
+    web.send('c', 'audit');
+    expect([audit.got, warnings]).toEqual([[['a', 'audit']], ['EXO_UNAUTHORIZED', 'EXO_UNAUTHORIZED']]);
+  });
+
+  it.each(['authorize message', 'message authorized', 'security request', 'security response'])(
+    '`%s` of another role is refused, and decides nothing',
+    (name) => {
+      const { relay } = hub({ securityRequired: true }, null);
+      const [web, audit, security] = [relay('web'), relay('audit', '1', ['audit']), relay('security')];
+      web.send('a', 'audit');
+      const question = security.port.delivered[0]?.id ?? '';
+      web.send('b', name, { responseTo: question, payload: encodeBody({ name: 'audit' }) });
+      expect(web.port.told).toEqual([['b', 'EXO_NOT_ALLOWED'], 'b']);
+      expect([audit.got, security.got]).toEqual([[], [[question, 'authorize message']]]);
+    },
+  );
 
   it('an answer to its own question does not wait behind what waits for that answer', () => {
     const { relay } = hub({ securityRequired: true }, routes);
