@@ -98,7 +98,7 @@ const rate = <D = undefined>(fallback?: D): OrDefault<number, D> =>
 
 const RATE_LIMIT = {
   perSecond: rate(DEFAULT_PER_SECOND),
-  roles: byRole(rate(), 'an object of numbers by role'),
+  roles: byRole(rate(), value('an object of numbers by role', isObject)),
   throttle: flag(false),
 } satisfies TableOf<RateLimit>;
 
@@ -158,8 +158,17 @@ const token = secret<string | readonly string[]>(
   (given) => isText(given) || (Array.isArray(given) && given.length > 0 && given.every(isText)),
 );
 
+/** A token in place of the object, as in a file that holds nothing else, is a secret as well. */
+const tokensByRole = byRole(
+  token,
+  secret<object | undefined>(
+    'an object of tokens by role',
+    (given) => given === undefined || isObject(given),
+  ),
+);
+
 function readTokens(given: unknown, routes: Routes | undefined): Tokens {
-  const tokens = byRole(token, 'an object of tokens by role')(given, 'tokens');
+  const tokens = tokensByRole(given, 'tokens');
   for (const role of Object.keys(tokens)) {
     if (!isName(role)) throw invalidOption('tokens', 'roles of 1 to 256 characters', role);
     if (routes !== undefined && !Object.hasOwn(routes, role)) {
@@ -169,11 +178,14 @@ function readTokens(given: unknown, routes: Routes | undefined): Tokens {
   return structuredClone(tokens);
 }
 
-/** The same for each role. */
-function byRole<T>(each: Option<T>, takes: string): Option<Readonly<Record<string, NonNullable<T>>>> {
-  return (given = {}, name) => {
-    if (!isObject(given)) throw invalidOption(name, takes, given);
-    const entries = Object.entries(given).map(([role, one]) => [role, each(one, `${name}.${role}`)] as const);
+/** The same for each role; `all` reads the object that they are in. */
+function byRole<T>(
+  each: Option<T>,
+  all: Option<object | undefined>,
+): Option<Readonly<Record<string, NonNullable<T>>>> {
+  return (given, name) => {
+    const roles = Object.entries(all(given, name) ?? {});
+    const entries = roles.map(([role, one]) => [role, each(one, `${name}.${role}`)] as const);
     return Object.fromEntries(
       entries.filter((entry): entry is [string, NonNullable<T>] => entry[1] !== undefined),
     );

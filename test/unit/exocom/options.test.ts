@@ -105,7 +105,6 @@ describe('the hub’s options', () => {
     ],
     [{ rateLimit: { roles: { web: 0 } } }, "option 'rateLimit.roles.web' takes a number above 0, not 0"],
     [{ rateLimit: { throttle: 1 } }, "option 'rateLimit.throttle' takes true or false, not 1"],
-    [{ tokens: ['a'] }, "option 'tokens' takes an object of tokens by role, not an array"],
     [{ tokens: { '': 'w' } }, "option 'tokens' takes roles of 1 to 256 characters, not ''"],
     [{ tokens: { w: 'w' }, routes: ROUTES }, "option 'tokens' names 'w', which has no routes"],
     [null, "option 'options' takes an object, not null"],
@@ -121,6 +120,16 @@ describe('the hub’s options', () => {
       expect(thrown(() => read({ tokens: { web: token } })).message).toBe(text);
     },
   );
+
+  it.each<[where: string, tokens: unknown, env?: Record<string, string>]>([
+    ['the options', 123_456],
+    ['the options, in a list', ['a']],
+    ['EXOCOM_TOKENS, as text', undefined, { EXOCOM_TOKENS: '"hush"' }],
+    ['EXOCOM_TOKENS, as a number', undefined, { EXOCOM_TOKENS: '123456' }],
+  ])('refuse a token that is in place of the roles, and do not show it: %s', (_where, tokens, env) => {
+    const text = "option 'tokens' takes an object of tokens by role";
+    expect(thrown(() => read({ tokens }, env)).message).toBe(text);
+  });
 });
 
 describe('the port', () => {
